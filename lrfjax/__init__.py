@@ -1,0 +1,65 @@
+"""lrfjax: low-rank factorization solvers in JAX, and the image codecs built on them."""
+
+from importlib.metadata import version as _version
+
+from lrfjax.codec.decode import decode, imf_decode, nmf_decode, read_factors, svd_decode
+from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
+from lrfjax.codec.pil import pil_decode, pil_encode
+from lrfjax.codec.settings import PAPER_SETTINGS
+from lrfjax.errors import FormatError, InputError, InputTypeError, LrfError, SolverError
+from lrfjax.evaluation.measure import eval_compression
+from lrfjax.evaluation.plots import plot_convergence, plot_rate_distortion, vis_collage, vis_image
+from lrfjax.evaluation.rate_distortion import bd_rate
+from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psnr, ssim
+from lrfjax.image.reading import read_image
+from lrfjax.solvers.constraints import Constraint, IntegerBox, NonNegative, Real
+from lrfjax.solvers.factorize import factorize, imf, nmf, reconstruct, svd
+from lrfjax.solvers.truncated_svd import truncated_svd
+from lrfjax.types import Factors, History, Result, Status
+
+__version__ = _version("lrfjax")
+
+__all__ = [
+    "PAPER_SETTINGS",
+    "Constraint",
+    "Factors",
+    "FormatError",
+    "History",
+    "InputError",
+    "InputTypeError",
+    "IntegerBox",
+    "LrfError",
+    "NonNegative",
+    "Real",
+    "Result",
+    "SolverError",
+    "Status",
+    "bd_rate",
+    "bits_per_pixel",
+    "compression_ratio",
+    "decode",
+    "eval_compression",
+    "factorize",
+    "imf",
+    "imf_decode",
+    "imf_encode",
+    "ms_ssim",
+    "nmf",
+    "nmf_decode",
+    "nmf_encode",
+    "pil_decode",
+    "pil_encode",
+    "plot_convergence",
+    "plot_rate_distortion",
+    "psnr",
+    "read_factors",
+    "read_image",
+    "reconstruct",
+    "ssim",
+    "svd",
+    "svd_decode",
+    "svd_encode",
+    "truncated_svd",
+    "vis_collage",
+    "vis_image",
+]

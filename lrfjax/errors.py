@@ -1,0 +1,23 @@
+"""The exceptions that lrfjax raises, one family under ``LrfError``."""
+
+from __future__ import annotations
+
+
+class LrfError(Exception):
+    """Base class of every error that lrfjax raises on purpose."""
+
+
+class InputError(LrfError, ValueError):
+    """An argument has the right type and an impossible value; the message names both."""
+
+
+class InputTypeError(LrfError, TypeError):
+    """An argument has the wrong type or dtype; the message names both."""
+
+
+class FormatError(LrfError, ValueError):
+    """A byte string is not a file that this version of lrfjax can decode."""
+
+
+class SolverError(LrfError, RuntimeError):
+    """A factorization ended in ``Status.FAILED`` where a caller needs its factors."""

@@ -1,0 +1,1 @@
+"""The numerical core: factorization solvers. Knows nothing of images."""

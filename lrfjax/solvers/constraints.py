@@ -1,0 +1,148 @@
+"""The sets that a column of a factor may lie in: the only thing that differs between variants.
+
+A constraint is a frozen dataclass registered as a pytree. Its type is static, so each combination
+compiles once; its bounds are leaves, so changing them does not compile again. All three sets are
+separable, so the minimiser of a column's subproblem over the set is its unconstrained minimiser
+projected entry by entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+class Constraint(Protocol):
+    """What the loop asks of a set. Every argument and result has the shape of the factor."""
+
+    is_cone: ClassVar[bool]
+    """Whether the set is closed under positive scaling, so that X may be rescaled inside."""
+    is_integer: ClassVar[bool]
+    """Whether the set is discrete, so that changes are counted and gradients have no meaning."""
+    has_bounds: ClassVar[bool]
+    """Whether entries can lie at a bound."""
+
+    def wider_side(self) -> Array | float:
+        """Return the sign, 1 or -1, on which the set has more room; 1 where both have the same."""
+
+    def project(self, x: Array) -> Array:
+        """Return the nearest point of the set."""
+
+    def update(self, target: Array, old: Array, slack: Array) -> Array:
+        """Return the new column for the unconstrained minimiser ``target``.
+
+        ``slack`` bounds the rounding error of ``target``. A discrete set keeps ``old`` where the
+        two nearest points are closer to a tie than that, so that an error can never trade an
+        entry for a worse one, and ties do not make entries wander.
+        """
+
+    def at_bound(self, x: Array) -> Array:
+        """Return which entries of a feasible factor lie at a bound, as booleans."""
+
+    def projected_gradient(self, x: Array, gradient: Array) -> Array:
+        """Return the part of the gradient along which a feasible factor can still move."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Real:
+    """All real numbers: block coordinate descent for the unconstrained factorization."""
+
+    is_cone: ClassVar[bool] = True
+    is_integer: ClassVar[bool] = False
+    has_bounds: ClassVar[bool] = False
+
+    def wider_side(self) -> float:
+        """Return 1."""
+        return 1.0
+
+    def project(self, x: Array) -> Array:
+        """Return ``x``."""
+        return x
+
+    def update(self, target: Array, old: Array, slack: Array) -> Array:
+        """Return ``target``."""
+        return target
+
+    def at_bound(self, x: Array) -> Array:
+        """Return False everywhere."""
+        return jnp.zeros_like(x, dtype=bool)
+
+    def projected_gradient(self, x: Array, gradient: Array) -> Array:
+        """Return ``gradient``."""
+        return gradient
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class NonNegative:
+    """Non-negative real numbers: the column update is that of HALS (Cichocki and Phan, 2009)."""
+
+    is_cone: ClassVar[bool] = True
+    is_integer: ClassVar[bool] = False
+    has_bounds: ClassVar[bool] = True
+
+    def wider_side(self) -> float:
+        """Return 1."""
+        return 1.0
+
+    def project(self, x: Array) -> Array:
+        """Return max(x, 0)."""
+        return jnp.maximum(x, 0)
+
+    def update(self, target: Array, old: Array, slack: Array) -> Array:
+        """Return max(target, 0)."""
+        return self.project(target)
+
+    def at_bound(self, x: Array) -> Array:
+        """Return where ``x`` is zero."""
+        return x == 0
+
+    def projected_gradient(self, x: Array, gradient: Array) -> Array:
+        """Return the gradient, its positive part dropped where ``x`` is zero (Lin, 2007, eq. 8)."""
+        return jnp.where(x > 0, gradient, jnp.minimum(gradient, 0))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class IntegerBox:
+    """Integers from ``lower`` to ``upper``, both included (arXiv 2408.12691, section 3).
+
+    Attributes:
+        lower: the smallest admitted integer, a scalar of the dtype of the factors.
+        upper: the largest.
+    """
+
+    lower: Array | np.ndarray
+    upper: Array | np.ndarray
+
+    is_cone: ClassVar[bool] = False
+    is_integer: ClassVar[bool] = True
+    has_bounds: ClassVar[bool] = True
+
+    def wider_side(self) -> Array:
+        """Return -1 where the box reaches further down than up, else 1."""
+        return jnp.where(-self.lower > self.upper, -1.0, 1.0).astype(self.lower.dtype)
+
+    def project(self, x: Array) -> Array:
+        """Return ``x`` rounded (halves to even), then clamped."""
+        return jnp.clip(jnp.round(x), self.lower, self.upper)
+
+    def update(self, target: Array, old: Array, slack: Array) -> Array:
+        """Return the integer of the box nearest to ``target``, ``old`` on a tie."""
+        nearest = self.project(target)
+        is_feasible = self.project(old) == old
+        return jnp.where(is_feasible & (jnp.abs(target - old) <= 0.5 + slack), old, nearest)
+
+    def at_bound(self, x: Array) -> Array:
+        """Return where ``x`` equals ``lower`` or ``upper``."""
+        return (x == self.lower) | (x == self.upper)
+
+    def projected_gradient(self, x: Array, gradient: Array) -> Array:
+        """Return zeros: a discrete set has no directions."""
+        return jnp.zeros_like(x)

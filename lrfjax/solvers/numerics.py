@@ -1,0 +1,74 @@
+"""Arithmetic that all solvers share: products at full precision and sums that do not drift."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+
+def contract(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
+    """Contract one axis of two matrices at the highest precision of their dtype.
+
+    The default precision is bfloat16 on TPU and TF32 on recent GPUs, in which integers beyond 2^8
+    and 2^11 are not exact and the objective of a solver need not fall; so it is never left open.
+
+    Args:
+        a: shape (I, J).
+        b: shape (K, L).
+        axis_a: the axis of ``a`` to sum over, 0 or 1.
+        axis_b: the axis of ``b`` to sum over, 0 or 1, of the same length.
+
+    Returns:
+        The matrix of the two axes that are left, that of ``a`` first.
+    """
+    return lax.dot_general(
+        a, b, (((axis_a,), (axis_b,)), ((), ())), precision=lax.Precision.HIGHEST
+    )
+
+
+def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """Return the rounded sum of two arrays and its rounding error, exactly (Knuth, TAOCP 4.2.2)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def sum_of_squares(x: Array) -> Array:
+    """Sum the squares of a matrix, rounding once at the end.
+
+    Rows are summed plainly (integers stay exact as long as a row sum is below 2^24), the row sums
+    in a tree that carries the rounding errors along. So the value rounds the true sum
+    monotonically where rows are exact: a smaller sum never prints as a larger one.
+
+    Args:
+        x: shape (M, N), floating point.
+
+    Returns:
+        A scalar of the same dtype.
+    """
+    total = jnp.sum(x * x, axis=1)
+    size = 1 << max(total.shape[0] - 1, 0).bit_length()
+    total = jnp.pad(total, (0, size - total.shape[0]))
+    error = jnp.zeros_like(total)
+    while size > 1:
+        size //= 2
+        total, lost = _two_sum(total[:size], total[size:])
+        error = error[:size] + error[size:] + lost
+    return (total + error)[0]
+
+
+def power_of_two_near(x: Array) -> Array:
+    """Return a power of four within a factor of four of max |x|, or 1 where that is zero.
+
+    Scaling by it, or by its square root, changes exponents only and so loses nothing.
+
+    Args:
+        x: any shape, floating point.
+
+    Returns:
+        A scalar of the same dtype.
+    """
+    largest = jnp.max(jnp.abs(x), initial=0.0)
+    _, exponent = jnp.frexp(largest)
+    scale = jnp.ldexp(jnp.ones((), x.dtype), 2 * (exponent // 2))
+    return jnp.where((largest > 0) & jnp.isfinite(largest), scale, jnp.ones((), x.dtype))

@@ -1,0 +1,51 @@
+"""The truncated singular value decomposition, in closed form."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lrfjax.solvers.initialize import fix_signs
+
+
+def truncated_svd(x: Array, rank: int | None = None) -> tuple[Array, Array, Array]:
+    """Return the leading singular triplets, X ~ U diag(s) V^T, with reproducible signs.
+
+    Computed by a backward-stable singular value decomposition (LAPACK on CPU), not through a Gram
+    matrix: small singular values are as accurate as the dtype allows.
+
+    Args:
+        x: shape (..., M, N), floating point. Empty matrices are allowed here.
+        rank: how many triplets, at most min(M, N); all of them by default. Static.
+
+    Returns:
+        U of shape (..., M, rank) and V of shape (..., N, rank), both with orthonormal columns, and
+        s of shape (..., rank) between them in the tuple, non-negative and falling. The largest
+        entry of each column of V is positive.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> u, s, v = truncated_svd(jnp.array([[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]]))
+        >>> print(s)
+        [4. 3.]
+    """
+    rank = min(x.shape[-2:]) if rank is None else rank
+    u, s, v = _full_svd(x)
+    return u[..., :rank], s[..., :rank], v[..., :rank]
+
+
+@jax.jit
+def _full_svd(x: Array) -> tuple[Array, Array, Array]:
+    if 0 in x.shape:
+        *batch, rows, columns = x.shape
+        size = min(rows, columns)
+        return (
+            jnp.zeros((*batch, rows, size), x.dtype),
+            jnp.zeros((*batch, size), x.dtype),
+            jnp.zeros((*batch, columns, size), x.dtype),
+        )
+    u, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    flat = vt.reshape(-1, *vt.shape[-2:])
+    sign = jax.vmap(fix_signs)(flat).reshape(*vt.shape[:-1])[..., None, :]
+    return u * sign, s, jnp.swapaxes(vt, -1, -2) * sign

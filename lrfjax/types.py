@@ -1,0 +1,84 @@
+"""The pytrees that flow between all layers: ``Factors``, ``History``, ``Result``, ``Status``.
+
+Everything a solver returns is one of these. They are frozen dataclasses registered with JAX, so
+they pass through ``jit``, ``vmap`` and ``tree.map`` like any other pytree.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import jax
+from jax import Array
+
+
+class Status(enum.IntEnum):
+    """How a solver ended. ``Result.status`` holds it as an int32 array, one for each problem."""
+
+    ITERATION_LIMIT = 0
+    """All ``num_iters`` sweeps were done."""
+    CONVERGED = 1
+    """Nothing changed in a sweep, or the objective fell by less than ``tol`` of itself."""
+    FAILED = 2
+    """The objective became NaN or infinite; the factors are not to be used."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Factors:
+    """A pair of factors, X ~ U V^T.
+
+    Attributes:
+        u: shape (..., M, R), floating point.
+        v: shape (..., N, R), floating point.
+    """
+
+    u: Array
+    v: Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class History:
+    """What was recorded after each sweep; entry k describes the factors after k sweeps.
+
+    Entry 0 is the feasible start. After a stop before ``num_iters`` the last values are repeated.
+    Fields that make no sense for a constraint are None.
+
+    Attributes:
+        objective: shape (..., num_iters + 1), ||X - U V^T||_F^2.
+        relative_error: same shape, ||X - U V^T||_F / ||X||_F; 0 where X and the residual are zero.
+        bound_share: same shape, the share of the entries of U and V that lie at a bound of their
+            constraint (for NMF: that are zero), in [0, 1]. None for unconstrained factors.
+        num_changed: same shape, int32, how many entries of U and V differ from those that the
+            sweep set off from; 0 in entry 0. None unless a factor is constrained to integers.
+            The first sweep sets off from the start before rounding (see ``imf``), so its count
+            holds the entries that rounding moved.
+        projected_gradient: same shape, the Frobenius norm of the projected gradient of the
+            objective with respect to both factors; 0 at a stationary point. None for integers.
+    """
+
+    objective: Array
+    relative_error: Array
+    bound_share: Array | None
+    num_changed: Array | None
+    projected_gradient: Array | None
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Result:
+    """What every solver returns.
+
+    Attributes:
+        factors: U of shape (..., M, R) and V of shape (..., N, R).
+        history: what was recorded after each sweep.
+        num_iters: shape (...), int32, how many sweeps were done.
+        status: shape (...), int32, a ``Status``.
+    """
+
+    factors: Factors
+    history: History
+    num_iters: Array
+    status: Array

@@ -1,0 +1,31 @@
+"""Matrices that several test modules factorize, and exact objectives."""
+
+import numpy as np
+
+
+def integer_matrices(seed: int, count: int, shape: tuple[int, int], size: int) -> np.ndarray:
+    """Return random integers in [-size, size] (odd seeds) or [0, size] (even ones), float32."""
+    rng = np.random.default_rng(seed)
+    low = -size if seed % 2 else 0
+    return rng.integers(low, size + 1, (count, *shape)).astype(np.float32)
+
+
+def low_rank_integers(seed: int, count: int, shape: tuple[int, int], rank: int) -> np.ndarray:
+    """Return products of random integer factors, plus noise of one unit, float32."""
+    rng = np.random.default_rng(seed)
+    u = rng.integers(-6, 7, (count, shape[0], rank))
+    v = rng.integers(-6, 7, (count, shape[1], rank))
+    noise = rng.integers(-1, 2, (count, *shape))
+    return (u @ v.transpose(0, 2, 1) + noise).astype(np.float32)
+
+
+def exact_objective(x: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return ||X - U V^T||^2 of integer matrices in int64, for each problem of a batch."""
+    x, u, v = (np.asarray(a).astype(np.int64) for a in (x, u, v))
+    return ((x - u @ np.swapaxes(v, -1, -2)) ** 2).sum(axis=(-2, -1))
+
+
+def objective_in_float64(x: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return ||X - U V^T||^2 in float64, for each problem of a batch."""
+    x, u, v = (np.asarray(a, np.float64) for a in (x, u, v))
+    return ((x - u @ np.swapaxes(v, -1, -2)) ** 2).sum(axis=(-2, -1))
