@@ -1,0 +1,1 @@
+"""Images as bytes: encode/decode pairs around the solvers."""

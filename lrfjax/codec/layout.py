@@ -1,0 +1,114 @@
+"""How an image becomes matrices, and back: the geometry, and the jitted pair of functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lrfjax.image import color, patches, resample
+
+# Planes are clipped to this magnitude before colour conversion, which keeps it within int32. No
+# image is near it; a hostile file may be.
+_PLANE_LIMIT = 1 << 13
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The geometry of a coded image; hashable, static in jitted functions.
+
+    Attributes:
+        size: (H, W) of the image.
+        color_space: ``"gray"``, ``"RGB"`` or ``"YCbCr"``.
+        chroma_size: (H, W) of the chroma planes; ``size`` unless the space is YCbCr.
+        patch_size: (P, Q), or None where a plane is its own matrix.
+    """
+
+    size: tuple[int, int]
+    color_space: str
+    chroma_size: tuple[int, int]
+    patch_size: tuple[int, int] | None
+
+    @property
+    def plane_groups(self) -> list[tuple[int, tuple[int, int]]]:
+        """The number of planes and their size behind each matrix.
+
+        RGB patches hold all three channels in one row, as in the paper; otherwise each plane has
+        a matrix of its own.
+        """
+        if self.color_space == "gray":
+            return [(1, self.size)]
+        if self.color_space == "YCbCr":
+            return [(1, self.size), (1, self.chroma_size), (1, self.chroma_size)]
+        return [(3, self.size)] if self.patch_size else [(1, self.size)] * 3
+
+    @property
+    def matrix_shapes(self) -> list[tuple[int, int]]:
+        """The (M, N) of each matrix."""
+        if self.patch_size is None:
+            return [size for _, size in self.plane_groups]
+        p, q = self.patch_size
+        shapes = []
+        for channels, size in self.plane_groups:
+            height, width = patches.padded_size(size, self.patch_size)
+            shapes.append((height * width // (p * q), channels * p * q))
+        return shapes
+
+
+@partial(jax.jit, static_argnames="layout")
+def to_matrices(image: Array, layout: Layout) -> list[Array]:
+    """Return the matrices of an image.
+
+    Args:
+        image: shape (H, W) or (H, W, 3), uint8.
+        layout: its geometry.
+
+    Returns:
+        One float32 matrix for each of ``layout.matrix_shapes``, values in [0, 256).
+    """
+    if layout.color_space == "YCbCr":
+        planes = jnp.moveaxis(color.rgb_to_ycbcr(image), -1, 0)
+        groups = [
+            resample.downsample(planes[i], size)[None]
+            for i, (_, size) in enumerate(layout.plane_groups)
+        ]
+    else:
+        planes = jnp.moveaxis(jnp.atleast_3d(image).astype(jnp.float32), -1, 0)
+        groups = [planes] if len(layout.plane_groups) == 1 else [p[None] for p in planes]
+    if layout.patch_size is None:
+        return [group[0] for group in groups]
+    return [
+        patches.patchify(patches.pad(group, layout.patch_size), layout.patch_size)
+        for group in groups
+    ]
+
+
+def from_matrices(matrices: list[Array], layout: Layout) -> Array:
+    """Return the image of integer matrices; the inverse of ``to_matrices`` up to rounding.
+
+    Integer arithmetic throughout, so every backend gives the same pixels.
+
+    Args:
+        matrices: int32, one for each of ``layout.matrix_shapes``.
+        layout: the geometry.
+
+    Returns:
+        Shape (H, W) or (H, W, 3), uint8.
+    """
+    planes: list[Array] = []
+    for matrix, (channels, size) in zip(matrices, layout.plane_groups, strict=True):
+        if layout.patch_size is None:
+            group = matrix[None]
+        else:
+            padded = patches.padded_size(size, layout.patch_size)
+            group = patches.unpatchify(matrix, (channels, *padded), layout.patch_size)
+            group = patches.unpad(group, size)
+        planes.extend(jnp.clip(group, -_PLANE_LIMIT, _PLANE_LIMIT))
+    if layout.color_space == "YCbCr":
+        y, cb, cr = (resample.upsample(plane, layout.size) for plane in planes)
+        return color.ycbcr_to_rgb(y, cb, cr)
+    image = color.to_uint8(jnp.stack(planes, axis=-1))
+    return image[..., 0] if layout.color_space == "gray" else image

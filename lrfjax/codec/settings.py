@@ -1,0 +1,118 @@
+"""The settings that all factorization codecs share, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from lrfjax import checks
+from lrfjax.codec.layout import Layout
+from lrfjax.errors import InputError, InputTypeError
+from lrfjax.image import resample
+from lrfjax.image.patches import padded_size
+from lrfjax.image.reading import MAX_PIXELS
+
+PAPER_SETTINGS = MappingProxyType(
+    {
+        "color_space": "YCbCr",
+        "scale_factor": (0.5, 0.5),
+        "patch": True,
+        "patch_size": (8, 8),
+        "bounds": (-16, 15),
+        "num_iters": 10,
+        "init": "svd",
+        "entropy": "deflate",
+    }
+)
+"""The published settings of arXiv 2408.12691, as keyword arguments of ``imf_encode``."""
+
+
+def make_layout(
+    shape: tuple[int, ...],
+    color_space: str,
+    scale_factor: tuple[float, float],
+    patch: bool,
+    patch_size: tuple[int, int],
+) -> Layout:
+    """Return the layout of an image of a given shape; gray images ignore the colour settings.
+
+    Raises:
+        InputError: a value out of range.
+        InputTypeError: a wrong type.
+    """
+    checks.one_of("color_space", color_space, ("YCbCr", "RGB"))
+    factors = [
+        checks.real("scale_factor", f, 0.0, 1.0) for f in _pair("scale_factor", scale_factor)
+    ]
+    if 0.0 in factors:
+        raise InputError(f"scale_factor must be above 0, got {scale_factor}")
+    sides = [checks.integer("patch_size", p, 1, 1024) for p in _pair("patch_size", patch_size)]
+    if not isinstance(patch, (bool, np.bool_)):
+        raise InputTypeError(f"patch must be True or False, got {patch!r}")
+    size = (shape[0], shape[1])
+    space = "gray" if len(shape) == 2 else color_space
+    chroma = size
+    if space == "YCbCr":
+        chroma = (
+            resample.scaled_size(size[0], factors[0]),
+            resample.scaled_size(size[1], factors[1]),
+        )
+    patches = (sides[0], sides[1]) if patch else None
+    if patches and np.prod(padded := padded_size(size, patches)) > MAX_PIXELS:
+        raise InputError(f"patch_size {patches} pads the image to {padded}, too many pixels")
+    return Layout(size, space, chroma, patches)
+
+
+def resolve_ranks(
+    layout: Layout, rank: int | Sequence[int] | None, quality: float | Sequence[float] | None
+) -> list[int]:
+    """Return the rank of each matrix from ``rank`` or ``quality``, exactly one of them given.
+
+    A quality q gives max(round(min(M, N) q / 100), 1). A scalar stands for luma (or for every
+    matrix where there is no chroma); chroma then gets half of it.
+
+    Args:
+        layout: the geometry.
+        rank: 1 to min(M, N), a scalar or one for each matrix.
+        quality: 0 to 100, a scalar or one for each matrix.
+
+    Raises:
+        InputError: both or neither given, or a value out of range.
+        InputTypeError: a wrong type.
+    """
+    if (rank is None) == (quality is None):
+        both = "both" if rank is not None else "neither"
+        raise InputError(f"exactly one of rank and quality must be given, got {both}")
+    limits = [min(shape) for shape in layout.matrix_shapes]
+    has_chroma = layout.color_space == "YCbCr"
+    if quality is not None:
+        qualities = _per_matrix("quality", quality, len(limits))
+        if qualities is None:
+            luma = checks.real("quality", quality, 0.0, 100.0)
+            qualities = [luma] + [luma / 2 if has_chroma else luma] * (len(limits) - 1)
+        qualities = [checks.real("quality", q, 0.0, 100.0) for q in qualities]
+        return [max(round(n * q / 100), 1) for n, q in zip(limits, qualities, strict=True)]
+    ranks = _per_matrix("rank", rank, len(limits))
+    if ranks is None:
+        luma = checks.integer("rank", rank, 1, limits[0])
+        rest = max(luma // 2, 1) if has_chroma else luma
+        return [luma, *(min(rest, limit) for limit in limits[1:])]
+    return [checks.integer("rank", r, 1, n) for r, n in zip(ranks, limits, strict=True)]
+
+
+def _pair(name: str, value: Any) -> list[Any]:
+    if isinstance(value, str) or not isinstance(value, (Sequence, np.ndarray)) or len(value) != 2:
+        raise InputTypeError(f"{name} must be a pair, got {value!r}")
+    return list(value)
+
+
+def _per_matrix(name: str, value: Any, count: int) -> list[Any] | None:
+    """Return a sequence with one value for each matrix as a list, and None for a scalar."""
+    if not isinstance(value, (Sequence, np.ndarray)) or np.ndim(value) == 0:
+        return None
+    if len(value) != count:
+        raise InputError(f"{name} must be a scalar or hold {count} values, got {value!r}")
+    return list(value)

@@ -1,0 +1,1 @@
+"""Images as arrays: colour, chroma, patches, metrics, reading."""

@@ -1,0 +1,76 @@
+"""Area downsampling and nearest-neighbour upsampling of a plane, by any factor.
+
+Which input pixels an output pixel takes, and how much of each, depends on the sizes alone. It is
+tabulated on the host, so the device does gathers and sums whose cost is linear in the pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+def scaled_size(size: int, factor: float) -> int:
+    """Return max(floor(size * factor), 1), the length of a plane's side after downsampling.
+
+    Example:
+        >>> scaled_size(5, 0.5), scaled_size(1, 0.5)
+        (2, 1)
+    """
+    return max(int(size * factor), 1)
+
+
+@functools.lru_cache(maxsize=256)
+def _area_taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return indices and weights, both (taps, size_out), of the pixels under each output pixel."""
+    edges = np.arange(size_out + 1) * (size_in / size_out)
+    first = np.floor(edges[:-1] + 1e-9).astype(int)
+    num_taps = int(np.max(np.ceil(edges[1:] - 1e-9).astype(int) - first))
+    index = np.minimum(first + np.arange(num_taps)[:, None], size_in - 1)
+    left = np.maximum(first + np.arange(num_taps)[:, None], edges[:-1])
+    right = np.minimum(first + np.arange(num_taps)[:, None] + 1, edges[1:])
+    weight = np.maximum(right - left, 0) * (size_out / size_in)
+    return index, weight.astype(np.float32)
+
+
+def downsample(plane: Array, size: tuple[int, int]) -> Array:
+    """Average a plane over the area under each output pixel.
+
+    Pixels that an edge cuts count by the part that lies under. For a whole ratio of the sizes it
+    is the mean over blocks.
+
+    Args:
+        plane: shape (..., H, W), floating point.
+        size: (height, width) of the result, each between 1 and the input's.
+
+    Returns:
+        Shape (..., height, width), same dtype.
+    """
+    for axis, length in zip((-2, -1), size, strict=True):
+        index, weight = _area_taps(plane.shape[axis], length)
+        shape = (-1, 1) if axis == -2 else (-1,)
+        taps = [
+            jnp.take(plane, i, axis=axis) * w.reshape(shape).astype(plane.dtype)
+            for i, w in zip(index, weight, strict=True)
+        ]
+        plane = sum(taps[1:], start=taps[0])
+    return plane
+
+
+def upsample(plane: Array, size: tuple[int, int]) -> Array:
+    """Repeat the nearest pixel: output i takes input floor((2 i + 1) n_in / (2 n_out)).
+
+    Args:
+        plane: shape (..., h, w), any dtype.
+        size: (height, width) of the result.
+
+    Returns:
+        Shape (..., height, width), same dtype.
+    """
+    for axis, length in zip((-2, -1), size, strict=True):
+        index = (2 * np.arange(length) + 1) * plane.shape[axis] // (2 * length)
+        plane = jnp.take(plane, index, axis=axis)
+    return plane
