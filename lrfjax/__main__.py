@@ -1,0 +1,7 @@
+"""`python -m lrfjax`, the same as the `lrfjax` command."""
+
+import sys
+
+from lrfjax.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Measuring: rate-distortion, timings, plots, the `compare` job."""

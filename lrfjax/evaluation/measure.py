@@ -1,0 +1,75 @@
+"""One image through one codec: rate, distortion and time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lrfjax.errors import InputTypeError
+from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psnr, ssim
+from lrfjax.image.reading import check_image, read_image
+
+
+def eval_compression(
+    image: Any,
+    encoder: Callable[..., bytes],
+    decoder: Callable[[bytes], np.ndarray],
+    reconstruct: bool = False,
+    *,
+    warm_up: bool = True,
+    **params: Any,
+) -> dict[str, Any]:
+    """Encode and decode an image once, and measure what came of it.
+
+    Args:
+        image: shape (H, W) or (H, W, 3), uint8, or the path of an image file.
+        encoder: called as ``encoder(image, **params)``, returns bytes.
+        decoder: called with these bytes, returns an image of the same shape.
+        reconstruct: whether to return the decoded image as well.
+        warm_up: whether to run both once before timing, so that the times hold no compilation.
+        **params: passed to the encoder.
+
+    Returns:
+        A dict with the keys ``"compression ratio"``, ``"bit rate (bpp)"``, ``"PSNR (dB)"``,
+        ``"SSIM"``, ``"MS-SSIM"`` (NaN where the image is too small for either), ``"encoding time
+        (ms)"``, ``"decoding time (ms)"``, and if asked for ``"reconstructed"``.
+
+    Raises:
+        InputError: if the image cannot be read or has an impossible shape.
+        InputTypeError: if it has the wrong dtype, or encoder and decoder are not functions.
+
+    Example:
+        >>> import numpy as np, lrfjax
+        >>> image = np.tile(np.arange(32, dtype=np.uint8), (32, 1))
+        >>> row = eval_compression(image, lrfjax.pil_encode, lrfjax.pil_decode, format="PNG")
+        >>> row["PSNR (dB)"], round(row["SSIM"], 6)
+        (inf, 1.0)
+    """
+    for name, function in (("encoder", encoder), ("decoder", decoder)):
+        if not callable(function):
+            raise InputTypeError(f"{name} must be a function, got {function!r}")
+    pixels = read_image(image) if isinstance(image, (str, os.PathLike)) else check_image(image)
+    if warm_up:
+        decoder(encoder(pixels, **params))
+    start = time.perf_counter()
+    encoded = encoder(pixels, **params)
+    middle = time.perf_counter()
+    decoded = decoder(encoded)
+    end = time.perf_counter()
+    smallest = min(pixels.shape[:2])
+    row: dict[str, Any] = {
+        "compression ratio": compression_ratio(pixels, encoded),
+        "bit rate (bpp)": bits_per_pixel(pixels.shape, encoded),
+        "PSNR (dB)": float(psnr(pixels, decoded)),
+        "SSIM": float(ssim(pixels, decoded)) if smallest >= 11 else float("nan"),
+        "MS-SSIM": float(ms_ssim(pixels, decoded)) if smallest >= 176 else float("nan"),
+        "encoding time (ms)": 1e3 * (middle - start),
+        "decoding time (ms)": 1e3 * (end - middle),
+    }
+    if reconstruct:
+        row["reconstructed"] = decoded
+    return row

@@ -1,0 +1,177 @@
+"""Every impossible argument is refused by name and value, before any work."""
+
+import jax
+import numpy as np
+import pytest
+
+import lrfjax
+
+X = np.arange(12.0).reshape(4, 3)
+IMAGE = np.zeros((16, 16, 3), np.uint8)
+
+
+def _with(value):
+    x = X.copy()
+    x[2, 1] = value
+    return x
+
+
+SOLVERS = [lrfjax.imf, lrfjax.nmf, lrfjax.svd, lrfjax.factorize]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("x", "rank", "error", "message"),
+    [
+        (_with(np.nan), 1, lrfjax.InputError, r"x must be finite, got nan at index \(2, 1\)"),
+        (_with(np.inf), 1, lrfjax.InputError, r"x must be finite, got inf at index \(2, 1\)"),
+        (np.zeros((0, 3)), 1, lrfjax.InputError, r"x must not be empty, got shape \(0, 3\)"),
+        (np.zeros(3), 1, lrfjax.InputError, r"x must have at least 2 axes.*\(3,\)"),
+        (X.astype(complex), 1, lrfjax.InputTypeError, "x must hold real numbers.*complex128"),
+        (X > 3, 1, lrfjax.InputTypeError, "x must hold real numbers.*bool"),
+        ([["a", "b"]], 1, lrfjax.InputTypeError, "x must hold real numbers"),
+        ([[1, 2], [3]], 1, lrfjax.InputTypeError, "x must be an array"),
+        (X, 0, lrfjax.InputError, "rank must be between 1 and 3, got 0"),
+        (X, 4, lrfjax.InputError, "rank must be between 1 and 3, got 4"),
+        (X, 2.0, lrfjax.InputTypeError, "rank must be an integer, got 2.0"),
+        (X, True, lrfjax.InputTypeError, "rank must be an integer, got True"),
+        (X, None, lrfjax.InputTypeError, "rank must be an integer, got None"),
+    ],
+)
+def test_matrices_and_ranks(solver, x, rank, error, message):
+    with pytest.raises(error, match=message):
+        solver(x, rank)
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"bounds": (3, -3)}, lrfjax.InputError, r"bounds must be \(lower, upper\).*\(3, -3\)"),
+        ({"bounds": (-1.5, 3)}, lrfjax.InputTypeError, r"bounds.*integers, got \(-1.5, 3\)"),
+        ({"bounds": 4}, lrfjax.InputTypeError, "bounds must be a pair of integers, got 4"),
+        ({"bounds": (0, np.inf)}, lrfjax.InputTypeError, "bounds"),
+        ({"bounds": (0, 2**25)}, lrfjax.InputError, "bounds must not exceed"),
+        ({"num_iters": -1}, lrfjax.InputError, "num_iters must be at least 0, got -1"),
+        ({"num_iters": 2.5}, lrfjax.InputTypeError, "num_iters must be an integer, got 2.5"),
+        ({"tol": -1e-3}, lrfjax.InputError, "tol must be at least 0.0, got -0.001"),
+        ({"tol": np.nan}, lrfjax.InputError, "tol must be at least 0.0, got nan"),
+        ({"tol": "x"}, lrfjax.InputTypeError, "tol must be a real number, got 'x'"),
+        ({"init": "sdv"}, lrfjax.InputError, "init must be one of 'svd'.*got 'sdv'"),
+        ({"init": 3}, lrfjax.InputTypeError, "init must be one of.*got 3"),
+        ({"init": "random"}, lrfjax.InputError, "key must be given"),
+        ({"record_every": 3}, lrfjax.InputError, "record_every must divide num_iters, got 3"),
+        (
+            {"init": lrfjax.Factors(np.ones((4, 2)), np.ones((3, 1)))},
+            lrfjax.InputError,
+            r"init.v must have shape \(3, 2\), got \(3, 1\)",
+        ),
+        (
+            {"init": lrfjax.Factors(np.full((4, 2), np.nan), np.ones((3, 2)))},
+            lrfjax.InputError,
+            "init.u must be finite",
+        ),
+    ],
+)
+def test_solver_settings(params, error, message):
+    with pytest.raises(error, match=message):
+        lrfjax.imf(X, 2, **params)
+
+
+def test_negative_entries_are_refused_by_nmf():
+    with pytest.raises(lrfjax.InputError, match=r"x must be non-negative for nmf.*-2"):
+        lrfjax.nmf(_with(-2), 1)
+
+
+def test_shapes_are_checked_under_jit_too():
+    with pytest.raises(lrfjax.InputError, match="rank must be between 1 and 3, got 9"):
+        jax.jit(lambda x: lrfjax.imf(x, 9))(X)
+
+
+@pytest.mark.parametrize("encode", [lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode])
+@pytest.mark.parametrize(
+    ("image", "params", "error", "message"),
+    [
+        (IMAGE, {}, lrfjax.InputError, "exactly one of rank and quality.*neither"),
+        (IMAGE, {"rank": 1, "quality": 1}, lrfjax.InputError, "exactly one of.*both"),
+        (IMAGE, {"quality": 101}, lrfjax.InputError, "quality must be.*got 101"),
+        (IMAGE, {"quality": -1}, lrfjax.InputError, "quality must be.*got -1"),
+        (IMAGE, {"quality": (1, 2)}, lrfjax.InputError, "quality must be a scalar or hold 3"),
+        (IMAGE, {"quality": "high"}, lrfjax.InputTypeError, "quality.*got 'high'"),
+        (IMAGE, {"rank": 0}, lrfjax.InputError, "rank must be.*got 0"),
+        (IMAGE, {"rank": 5}, lrfjax.InputError, "rank must be between 1 and 4, got 5"),
+        (IMAGE, {"rank": (1, 1, 99)}, lrfjax.InputError, "rank must be.*got 99"),
+        (IMAGE.astype(float), {"rank": 1}, lrfjax.InputTypeError, "image.*float64"),
+        (IMAGE[..., :2], {"rank": 1}, lrfjax.InputError, r"image.*\(16, 16, 2\)"),
+        (IMAGE[:0], {"rank": 1}, lrfjax.InputError, r"image must not be empty.*\(0, 16, 3\)"),
+        ("x.png", {"rank": 1}, lrfjax.InputTypeError, "image must be a uint8 array, got str"),
+        (IMAGE, {"rank": 1, "color_space": "HSV"}, lrfjax.InputError, "color_space.*'HSV'"),
+        (IMAGE, {"rank": 1, "scale_factor": (0, 1)}, lrfjax.InputError, "scale_factor"),
+        (IMAGE, {"rank": 1, "scale_factor": 0.5}, lrfjax.InputTypeError, "scale_factor.*0.5"),
+        (IMAGE, {"rank": 1, "patch_size": (8, 0)}, lrfjax.InputError, "patch_size.*got 0"),
+        (IMAGE, {"rank": 1, "patch_size": 8}, lrfjax.InputTypeError, "patch_size.*got 8"),
+        (IMAGE, {"rank": 1, "patch": 1}, lrfjax.InputTypeError, "patch must be True or False"),
+        (IMAGE, {"rank": 1, "entropy": "zip"}, lrfjax.InputError, "entropy.*'zip'"),
+    ],
+)
+def test_codec_settings(encode, image, params, error, message):
+    with pytest.raises(error, match=message):
+        encode(image, **params)
+
+
+@pytest.mark.parametrize(
+    ("encode", "params", "error", "message"),
+    [
+        (lrfjax.imf_encode, {"bounds": (5, 1)}, lrfjax.InputError, "bounds"),
+        (lrfjax.imf_encode, {"bounds": (0, 70000)}, lrfjax.InputError, "bounds must span"),
+        (lrfjax.imf_encode, {"num_iters": -2}, lrfjax.InputError, "num_iters"),
+        (lrfjax.svd_encode, {"bits": 9}, lrfjax.InputError, "bits must be between 1 and 8, got 9"),
+        (lrfjax.nmf_encode, {"bits": 0}, lrfjax.InputError, "bits"),
+    ],
+)
+def test_settings_of_single_codecs(encode, params, error, message):
+    with pytest.raises(error, match=message):
+        encode(IMAGE, rank=1, **params)
+
+
+@pytest.mark.parametrize("decode", [lrfjax.decode, lrfjax.imf_decode, lrfjax.pil_decode])
+@pytest.mark.parametrize("data", [b"", b"\0", b"nonsense" * 20])
+def test_foreign_bytes(decode, data):
+    with pytest.raises(lrfjax.FormatError, match="data"):
+        decode(data)
+    with pytest.raises(lrfjax.InputTypeError, match="data must be bytes"):
+        decode("text")
+
+
+def test_pillow_settings():
+    with pytest.raises(lrfjax.InputError, match=r"format must be one of.*'NOPE'"):
+        lrfjax.pil_encode(IMAGE, "nope")
+    with pytest.raises(lrfjax.InputError, match=r"quality.*got 200"):
+        lrfjax.pil_encode(IMAGE, quality=200)
+
+
+def test_errors_are_one_family_and_familiar():
+    for error, builtin in (
+        (lrfjax.InputError, ValueError),
+        (lrfjax.InputTypeError, TypeError),
+        (lrfjax.FormatError, ValueError),
+        (lrfjax.SolverError, RuntimeError),
+    ):
+        assert issubclass(error, lrfjax.LrfError)
+        assert issubclass(error, builtin)
+
+
+@pytest.mark.parametrize("function", [lrfjax.plot_convergence, lrfjax.plot_rate_distortion])
+def test_empty_plots(function):
+    with pytest.raises(lrfjax.InputError, match="results"):
+        function({})
+
+
+def test_evaluation_settings():
+    with pytest.raises(lrfjax.InputTypeError, match="encoder must be a function, got 'jpeg'"):
+        lrfjax.eval_compression(IMAGE, "jpeg", lrfjax.pil_decode)
+    with pytest.raises(lrfjax.InputError, match="does not exist"):
+        lrfjax.eval_compression("none.png", lrfjax.pil_encode, lrfjax.pil_decode)
+    with pytest.raises(lrfjax.InputError, match="anchor_rates"):
+        lrfjax.bd_rate([0.1, -0.2], [1, 2], [0.1, 0.2], [1, 2])
+    with pytest.raises(lrfjax.InputError, match="rates"):
+        lrfjax.bd_rate([0.1, 0.2], [1, 2], [0.1], [1, 2])
