@@ -21,7 +21,7 @@ from jax import Array, lax
 
 from lrfjax.solvers.constraints import Constraint
 from lrfjax.solvers.diagnostics import has_converged, record
-from lrfjax.solvers.numerics import contract, sum_of_squares
+from lrfjax.solvers.numerics import compensated_sum, contract
 from lrfjax.types import Factors, History, Result, Status
 
 # How many units of rounding, relative to |x| |v| for a dot product <x, v>, the numerator of a
@@ -36,12 +36,15 @@ class Problem:
 
     Attributes:
         x: shape (M, N), floating point.
+        xt: its transpose, stored: products with U read one, products with V the other, each along
+            its contiguous axis.
         norm: ||X||_F.
         row_norm: the largest norm of a row.
         column_norm: the largest norm of a column.
     """
 
     x: Array
+    xt: Array
     norm: Array
     row_norm: Array
     column_norm: Array
@@ -49,9 +52,11 @@ class Problem:
 
 def prepare(x: Array) -> Problem:
     """Return the problem of factorizing ``x``, shape (M, N)."""
-    row_norm = jnp.sqrt(jnp.max(jnp.sum(x * x, axis=1)))
-    column_norm = jnp.sqrt(jnp.max(jnp.sum(x * x, axis=0)))
-    return Problem(x, jnp.sqrt(sum_of_squares(x)), row_norm, column_norm)
+    xt = x.T
+    squares = xt * xt
+    rows, columns = jnp.sum(squares, axis=0), jnp.sum(squares, axis=1)
+    norm = jnp.sqrt(compensated_sum(rows))
+    return Problem(x, xt, norm, jnp.sqrt(jnp.max(rows)), jnp.sqrt(jnp.max(columns)))
 
 
 @jax.tree_util.register_dataclass
@@ -79,10 +84,10 @@ def step(
         rank: how many columns are live. A Python int keeps the loop reverse-differentiable.
         constraints: of U and of V.
     """
-    x, ut, vt = problem.x, state.ut, state.vt
-    xv, vv = contract(vt, x, 1, 1), contract(vt, vt, 1, 1)
+    ut, vt = state.ut, state.vt
+    xv, vv = contract(vt, problem.xt, 1, 0), contract(vt, vt, 1, 1)
     ut = _update_columns(xv, vv, ut, rank, constraints[0], problem.row_norm)
-    xu, uu = contract(ut, x, 1, 0), contract(ut, ut, 1, 1)
+    xu, uu = contract(ut, problem.x, 1, 0), contract(ut, ut, 1, 1)
     vt = _update_columns(xu, uu, vt, rank, constraints[1], problem.column_norm)
     return State(ut, vt)
 
@@ -161,7 +166,7 @@ def solve(
         return State(jnp.where(live, u, 0), jnp.where(live, v, 0))
 
     def describe(state: State, num_changed: Array) -> History:
-        return record(x, problem.norm, state.ut, state.vt, num_changed, rank, constraints)
+        return record(problem.xt, problem.norm, state.ut, state.vt, num_changed, rank, constraints)
 
     def advance(carry: _Carry) -> _Carry:
         old, before = carry.state, carry.last

@@ -91,8 +91,8 @@ def solve_svd(x: Array, rank: Array) -> Result:
         live = jnp.arange(s.shape[0]) < rank
         root = jnp.sqrt(jnp.where(live, s, 0))
         factors = Factors(u * root, v * root)
-        value = sum_of_squares(x - contract(factors.u, factors.v, 1, 1))
-        error = relative_error(value, jnp.sqrt(sum_of_squares(x)))
+        value = sum_of_squares(x.T - contract(factors.v, factors.u, 1, 1))
+        error = relative_error(value, jnp.sqrt(sum_of_squares(x.T)))
         history = History(value[None], error[None], None, None, None)
         status = jnp.where(jnp.isfinite(value), Status.CONVERGED, Status.FAILED)
         num_iters = jnp.zeros((), jnp.int32)

@@ -10,7 +10,7 @@ from lrfjax.solvers.numerics import contract, sum_of_squares
 from lrfjax.types import History
 
 
-def objective(x: Array, ut: Array, vt: Array) -> Array:
+def objective(xt: Array, ut: Array, vt: Array) -> Array:
     """Return ||X - U V^T||_F^2 from the residual itself.
 
     The expanded form ||X||^2 - 2 <X V, U> + <U^T U, V^T V> would reuse products that the sweep
@@ -18,14 +18,14 @@ def objective(x: Array, ut: Array, vt: Array) -> Array:
     sweep gains. The residual costs one more product a sweep and is accurate to rounding.
 
     Args:
-        x: shape (M, N).
+        xt: X transposed, shape (N, M).
         ut: shape (R, M).
         vt: shape (R, N).
 
     Returns:
         A scalar.
     """
-    return sum_of_squares(x - contract(ut, vt, 0, 0))
+    return sum_of_squares(xt - contract(vt, ut, 0, 0))
 
 
 def relative_error(objective: Array, norm: Array) -> Array:
@@ -35,7 +35,7 @@ def relative_error(objective: Array, norm: Array) -> Array:
 
 
 def record(
-    x: Array,
+    xt: Array,
     norm: Array,
     ut: Array,
     vt: Array,
@@ -46,7 +46,7 @@ def record(
     """Describe a feasible pair of factors: one entry of a ``History``, every field a scalar.
 
     Args:
-        x: shape (M, N).
+        xt: X transposed, shape (N, M).
         norm: ||X||_F.
         ut: shape (R, M), rows from ``rank`` on zero.
         vt: shape (R, N), likewise.
@@ -56,13 +56,13 @@ def record(
     """
     bounded = any(c.has_bounds for c in constraints)
     integer = any(c.is_integer for c in constraints)
-    value = objective(x, ut, vt)
+    value = objective(xt, ut, vt)
     return History(
         objective=value,
         relative_error=relative_error(value, norm),
         bound_share=_bound_share(ut, vt, rank, constraints) if bounded else None,
         num_changed=num_changed if integer else None,
-        projected_gradient=None if integer else _projected_gradient(x, ut, vt, constraints),
+        projected_gradient=None if integer else _projected_gradient(xt, ut, vt, constraints),
     )
 
 
@@ -76,10 +76,10 @@ def _bound_share(
 
 
 def _projected_gradient(
-    x: Array, ut: Array, vt: Array, constraints: tuple[Constraint, Constraint]
+    xt: Array, ut: Array, vt: Array, constraints: tuple[Constraint, Constraint]
 ) -> Array:
-    gradient_u = 2 * (contract(contract(vt, vt, 1, 1), ut, 1, 0) - contract(vt, x, 1, 1))
-    gradient_v = 2 * (contract(contract(ut, ut, 1, 1), vt, 1, 0) - contract(ut, x, 1, 0))
+    gradient_u = 2 * (contract(contract(vt, vt, 1, 1), ut, 1, 0) - contract(vt, xt, 1, 0))
+    gradient_v = 2 * (contract(contract(ut, ut, 1, 1), vt, 1, 0) - contract(ut, xt, 1, 1))
     in_u = constraints[0].projected_gradient(ut, gradient_u)
     in_v = constraints[1].projected_gradient(vt, gradient_v)
     return jnp.sqrt(jnp.sum(in_u * in_u) + jnp.sum(in_v * in_v))

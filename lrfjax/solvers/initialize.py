@@ -13,9 +13,6 @@ from jax import Array
 from lrfjax.solvers.constraints import Constraint
 from lrfjax.solvers.numerics import contract
 
-# How many vectors beyond those asked for take part in the correction of the singular vectors.
-_OVERSAMPLING = 8
-
 
 def fix_signs(vt: Array) -> Array:
     """Return the sign of the largest entry of each row, 1 for a zero row.
@@ -36,10 +33,10 @@ def leading_singular_pairs(x: Array, size: int) -> tuple[Array, Array, Array]:
     The eigenvectors Q of the smaller Gram matrix G diagonalise X only as far as G can tell: what
     lies below sqrt(eps) of the largest singular value is lost in G. So Q serves as a first
     rotation. Y = X Q has nearly orthogonal columns of very different lengths; scaled to unit
-    length their Gram matrix is well conditioned, gives a triangular-like factor R with Y^T Y =
-    R^T R that is accurate column by column, and the SVD of R corrects Q. The singular values then
-    are as accurate as a direct SVD's, to a multiple of eps of the largest, at a quarter of its
-    time for 6144 x 64.
+    length their Gram matrix is well conditioned, its Cholesky factor gives a triangular R with
+    Y^T Y = R^T R that is accurate column by column, and the SVD of R corrects Q. The singular
+    values then are as accurate as a direct SVD's, to a multiple of eps of the largest, at a
+    quarter of its time for 6144 x 64.
 
     Args:
         x: shape (M, N), floating point.
@@ -52,15 +49,17 @@ def leading_singular_pairs(x: Array, size: int) -> tuple[Array, Array, Array]:
     """
     tall = x if x.shape[0] >= x.shape[1] else x.T
     _, rotation = jnp.linalg.eigh(contract(tall, tall, 0, 0))
-    rotation = rotation[:, ::-1][:, : size + _OVERSAMPLING]
+    rotation = rotation[:, ::-1]
     rotated = contract(tall, rotation, 1, 0)
     gram = contract(rotated, rotated, 0, 0)
     length = jnp.sqrt(jnp.diagonal(gram))
     inverse_length = jnp.where(length > 0, 1 / jnp.where(length > 0, length, 1), 0)
     scaled = gram * inverse_length[:, None] * inverse_length[None, :]
-    values, vectors = jnp.linalg.eigh(scaled)
-    root = jnp.sqrt(jnp.maximum(values, 0))[:, None] * vectors.T * length[None, :]
-    _, singular, correction = jnp.linalg.svd(root)
+    # Columns of pure rounding noise may be parallel; the shift keeps the matrix definite.
+    shift = 4 * length.shape[0] * jnp.finfo(x.dtype).eps
+    diagonal = jnp.diag(jnp.where(length > 0, shift, 1).astype(x.dtype))
+    triangular = jnp.linalg.cholesky(scaled + diagonal).T * length[None, :]
+    _, singular, correction = jnp.linalg.svd(triangular)
     singular, correction = singular[:size], correction[:size]
 
     short = contract(correction, rotation, 1, 1)

@@ -33,28 +33,39 @@ def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     return total, (a - (total - part)) + (b - part)
 
 
-def sum_of_squares(x: Array) -> Array:
-    """Sum the squares of a matrix, rounding once at the end.
-
-    Rows are summed plainly (integers stay exact as long as a row sum is below 2^24), the row sums
-    in a tree that carries the rounding errors along. So the value rounds the true sum
-    monotonically where rows are exact: a smaller sum never prints as a larger one.
+def compensated_sum(x: Array) -> Array:
+    """Sum a vector in a tree that carries the rounding errors along, and round once at the end.
 
     Args:
-        x: shape (M, N), floating point.
+        x: shape (n,), floating point.
 
     Returns:
         A scalar of the same dtype.
     """
-    total = jnp.sum(x * x, axis=1)
-    size = 1 << max(total.shape[0] - 1, 0).bit_length()
-    total = jnp.pad(total, (0, size - total.shape[0]))
+    size = 1 << max(x.shape[0] - 1, 0).bit_length()
+    total = jnp.pad(x, (0, size - x.shape[0]))
     error = jnp.zeros_like(total)
     while size > 1:
         size //= 2
         total, lost = _two_sum(total[:size], total[size:])
         error = error[:size] + error[size:] + lost
     return (total + error)[0]
+
+
+def sum_of_squares(x: Array) -> Array:
+    """Sum the squares of a matrix with hardly more than one rounding.
+
+    Columns are summed plainly (integers stay exact as long as a column sum is below 2^24), the
+    column sums by ``compensated_sum``. So where columns are exact the value rounds the true sum
+    monotonically: a smaller sum never prints as a larger one.
+
+    Args:
+        x: shape (N, M), floating point; best with N < M.
+
+    Returns:
+        A scalar of the same dtype.
+    """
+    return compensated_sum(jnp.sum(x * x, axis=0))
 
 
 def power_of_two_near(x: Array) -> Array:
