@@ -195,7 +195,7 @@ def write_pictures(comparison: Comparison, folder: Path) -> list[Path]:
     return paths
 
 
-def _central_crop(image: np.ndarray, size: int = 288) -> tuple[slice, slice]:
+def _central_crop(image: np.ndarray, size: int = 240) -> tuple[slice, slice]:
     """Return the part of an image that shows at full resolution in a cell of the collage."""
     height, width = image.shape[:2]
     top, left = max((height - size) // 3, 0), max((width - size) // 2, 0)

@@ -55,10 +55,11 @@ def leading_singular_pairs(x: Array, size: int) -> tuple[Array, Array, Array]:
     length = jnp.sqrt(jnp.diagonal(gram))
     inverse_length = jnp.where(length > 0, 1 / jnp.where(length > 0, length, 1), 0)
     scaled = gram * inverse_length[:, None] * inverse_length[None, :]
-    # Columns of pure rounding noise may be parallel; the shift keeps the matrix definite.
-    shift = 4 * length.shape[0] * jnp.finfo(x.dtype).eps
-    diagonal = jnp.diag(jnp.where(length > 0, shift, 1).astype(x.dtype))
-    triangular = jnp.linalg.cholesky(scaled + diagonal).T * length[None, :]
+    # Columns of pure rounding noise may be parallel; damping what lies off the diagonal keeps the
+    # matrix definite.
+    damping = 1 - 4 * length.shape[0] * jnp.finfo(x.dtype).eps
+    identity = jnp.eye(length.shape[0], dtype=x.dtype)
+    triangular = jnp.linalg.cholesky(identity + damping * scaled * (1 - identity)).T * length
     _, singular, correction = jnp.linalg.svd(triangular)
     singular, correction = singular[:size], correction[:size]
 
