@@ -12,8 +12,10 @@ from lrfjax.evaluation.plots import plot_convergence, plot_rate_distortion, vis_
 from lrfjax.evaluation.rate_distortion import bd_rate
 from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psnr, ssim
 from lrfjax.image.reading import read_image
-from lrfjax.solvers.constraints import Constraint, IntegerBox, NonNegative, Real
+from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
 from lrfjax.solvers.factorize import factorize, imf, nmf, reconstruct, svd
+from lrfjax.solvers.gradient import factorize_gradient
+from lrfjax.solvers.rank_selection import rank_for_error, rank_for_ratio
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Factors, History, Result, Status
 
@@ -21,6 +23,7 @@ __version__ = _version("lrfjax")
 
 __all__ = [
     "PAPER_SETTINGS",
+    "Box",
     "Constraint",
     "Factors",
     "FormatError",
@@ -40,6 +43,7 @@ __all__ = [
     "decode",
     "eval_compression",
     "factorize",
+    "factorize_gradient",
     "imf",
     "imf_decode",
     "imf_encode",
@@ -52,6 +56,8 @@ __all__ = [
     "plot_convergence",
     "plot_rate_distortion",
     "psnr",
+    "rank_for_error",
+    "rank_for_ratio",
     "read_factors",
     "read_image",
     "reconstruct",

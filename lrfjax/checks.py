@@ -26,14 +26,11 @@ def is_concrete(*values: Any) -> bool:
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
-def matrix(name: str, x: Any) -> Array:
-    """Return ``x`` as a floating-point array of at least two axes, none of them empty.
-
-    Integers and half precision become float32; float64 stays where x64 is enabled.
+def real_array(name: str, x: Any) -> Any:
+    """Return ``x`` as a NumPy or JAX array of real numbers.
 
     Raises:
-        InputTypeError: if it is not a real numeric array.
-        InputError: if it has fewer than two axes, is empty, or holds NaN or infinity.
+        InputTypeError: if it is not one (booleans and complex numbers are not).
     """
     if not isinstance(x, jax.Array):
         try:
@@ -42,6 +39,20 @@ def matrix(name: str, x: Any) -> Array:
             raise InputTypeError(f"{name} must be an array, got {type(x).__name__}") from error
     if not (jnp.issubdtype(x.dtype, jnp.integer) or jnp.issubdtype(x.dtype, jnp.floating)):
         raise InputTypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    return x
+
+
+def matrix(name: str, x: Any) -> Array:
+    """Return ``x`` as a floating-point array of at least two axes, none of them empty.
+
+    Integers and half precision become float32; float64 stays where x64 is enabled.
+
+    Raises:
+        InputTypeError: if it is not a real numeric array.
+        InputError: if it has fewer than two axes, is empty, or holds NaN, infinity, or a number
+            beyond the range of the dtype that it becomes.
+    """
+    x = real_array(name, x)
     if x.ndim < 2:
         raise InputError(f"{name} must have at least 2 axes (..., M, N), got shape {x.shape}")
     if 0 in x.shape:
@@ -49,14 +60,22 @@ def matrix(name: str, x: Any) -> Array:
     # canonicalize_dtype makes float64 what it is where x64 is on, and float32 elsewhere.
     is_double = x.dtype == np.float64
     wide = jax.dtypes.canonicalize_dtype(np.float64) if is_double else np.dtype(np.float32)
+    with np.errstate(over="ignore"):
+        converted = x.astype(wide)
     if is_concrete(x):
-        finite(name, x)
+        finite(name, converted, x)
     # device_put, unlike jnp.asarray, compiles nothing for a new shape.
-    return x.astype(wide) if isinstance(x, jax.Array) else jax.device_put(x.astype(wide))
+    return converted if isinstance(x, jax.Array) else jax.device_put(converted)
 
 
-def finite(name: str, x: Any) -> None:
-    """Raise InputError if a concrete array holds NaN or infinity."""
+def finite(name: str, x: Any, given: Any = None) -> None:
+    """Raise InputError if a concrete array holds NaN or infinity.
+
+    Args:
+        name: what to call it.
+        x: the array.
+        given: the same before conversion, to quote from; ``x`` by default.
+    """
     host = np.asarray(x)
     # A finite sum proves that all is finite, in one cheap pass; an infinite one may be overflow.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -65,7 +84,22 @@ def finite(name: str, x: Any) -> None:
     bad = ~np.isfinite(host)
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise InputError(f"{name} must be finite, got {host[index]} at index {index}")
+        value = np.asarray(host if given is None else given)[index]
+        raise InputError(f"{name} must be finite in {host.dtype}, got {value} at index {index}")
+
+
+def prng_key(name: str, key: Any) -> Array:
+    """Return ``key`` if it is one JAX PRNG key, of the new or the old style.
+
+    Raises:
+        InputTypeError: if it is not, or is an array of keys.
+    """
+    dtype, shape = getattr(key, "dtype", None), np.shape(key)
+    is_new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    is_old = dtype == np.uint32 and len(shape) == 1 and shape[0] in (2, 4)
+    if not (is_new or is_old):
+        raise InputTypeError(f"{name} must be one JAX PRNG key, got {key!r}")
+    return key
 
 
 def integer(name: str, value: Any, low: int, high: float = math.inf) -> int:
@@ -104,24 +138,29 @@ def real(name: str, value: Any, low: float, high: float = math.inf) -> float:
     return value
 
 
-def integer_bounds(name: str, bounds: Any) -> tuple[int, int]:
-    """Return a pair of integers (lower, upper) in order.
+def integer_bounds(name: str, bounds: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a pair (lower, upper) of integers, or of arrays of them, in order, as float64.
 
     Raises:
         InputTypeError: if it is not a pair of integers (2.0 counts as one, 2.5 does not).
         InputError: if they are reversed, or too large to be exact in float32.
     """
+    if not is_concrete(bounds):
+        raise InputTypeError(f"{name} must be concrete, not traced, got {bounds!r}")
     try:
-        lower, upper = (float(b) for b in bounds)
+        lower, upper = (np.asarray(real_array(name, b), np.float64) for b in bounds)
+    except InputTypeError as error:
+        raise InputTypeError(f"{name} must be a pair of integers, got {bounds!r}") from error
     except (TypeError, ValueError) as error:
         raise InputTypeError(f"{name} must be a pair of integers, got {bounds!r}") from error
-    if not (lower.is_integer() and upper.is_integer()):
-        raise InputTypeError(f"{name} must be a pair of integers, got {bounds!r}")
-    if lower > upper:
+    for bound in (lower, upper):
+        if bound.ndim > 1 or not np.all(np.isfinite(bound) & (bound == np.round(bound))):
+            raise InputTypeError(f"{name} must be a pair of integers, got {bounds!r}")
+    if np.any(lower > upper):
         raise InputError(f"{name} must be (lower, upper) in order, got {bounds!r}")
-    if max(abs(lower), abs(upper)) > 2**24:
+    if max(np.max(np.abs(lower)), np.max(np.abs(upper))) > 2**24:
         raise InputError(f"{name} must not exceed 2^24 in magnitude, got {bounds!r}")
-    return int(lower), int(upper)
+    return lower, upper
 
 
 def one_of(name: str, value: T, choices: Sequence[T]) -> T:

@@ -16,7 +16,7 @@ from lrfjax.codec.decode import decode, read_factors
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.errors import InputError, LrfError
 from lrfjax.image.metrics import bits_per_pixel
-from lrfjax.image.reading import read_image, write_atomically
+from lrfjax.image.reading import check_writable, read_image, write_atomically
 
 _ENCODERS: dict[str, Callable[..., bytes]] = {
     "imf": imf_encode,
@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except LrfError as error:
         print(f"lrfjax {options.command}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more can be said, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print(f"lrfjax {options.command}: interrupted", file=sys.stderr)
@@ -116,6 +120,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _encode(options: argparse.Namespace) -> None:
     image = read_image(options.input)
+    check_writable(options.output)
     data = _ENCODERS[options.method](
         image, rank=options.rank, quality=options.quality, color_space=options.color_space
     )
@@ -128,9 +133,15 @@ def _decode(options: argparse.Namespace) -> None:
     suffix = options.output.suffix.lower()
     if suffix not in Image.EXTENSION or Image.EXTENSION[suffix] not in Image.SAVE:
         raise InputError(f"output {str(options.output)!r} has no suffix that Pillow can write")
+    check_writable(options.output)
     pixels = decode(_read_bytes(options.input))
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format=Image.EXTENSION[suffix])
+    try:
+        Image.fromarray(pixels).save(buffer, format=Image.EXTENSION[suffix])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"output {str(options.output)!r} cannot hold the image: {error}"
+        ) from error
     write_atomically(options.output, buffer.getvalue())
     print(f"wrote {options.output}: {pixels.shape[1]} x {pixels.shape[0]} pixels")
 
@@ -156,8 +167,12 @@ def _info(options: argparse.Namespace) -> None:
             f"matrix {index}     {f.u.shape[0]} x {f.v.shape[0]}, rank {rank}, "
             f"scale {float(f.scale):g}, {sum(parts)} bytes"
         )
-        print(f"  U in [{f.box_u.lower}, {f.box_u.lower + f.box_u.span}], bytes by column: {u}")
-        print(f"  V in [{f.box_v.lower}, {f.box_v.lower + f.box_v.span}], bytes by column: {v}")
+        print(
+            f"  U in [{f.range_u.lower}, {f.range_u.lower + f.range_u.span}], bytes by column: {u}"
+        )
+        print(
+            f"  V in [{f.range_v.lower}, {f.range_v.lower + f.range_v.span}], bytes by column: {v}"
+        )
 
 
 def _read_bytes(path: Path) -> bytes:

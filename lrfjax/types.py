@@ -21,21 +21,25 @@ class Status(enum.IntEnum):
     CONVERGED = 1
     """Nothing changed in a sweep, or the objective fell by less than ``tol`` of itself."""
     FAILED = 2
-    """The objective became NaN or infinite; the factors are not to be used."""
+    """The relative error became NaN or infinite; the factors are not to be used."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Factors:
-    """A pair of factors, X ~ U V^T.
+    """A pair of factors, X ~ scale * U V^T + offset.
 
     Attributes:
         u: shape (..., M, R), floating point.
         v: shape (..., N, R), floating point.
+        scale: shape (...), of the product; None stands for 1.
+        offset: shape (...), added to every entry; None stands for 0.
     """
 
     u: Array
     v: Array
+    scale: Array | None = None
+    offset: Array | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -47,7 +51,11 @@ class History:
     Fields that make no sense for a constraint are None.
 
     Attributes:
-        objective: shape (..., num_iters + 1), ||X - U V^T||_F^2.
+        sweeps: shape (..., num_iters + 1), int32, how many sweeps were done: 0, 1, 2, ... unless
+            ``record_every`` says otherwise.
+        objective: same shape, ||X - U V^T||_F^2, plus the penalties if there are any (see
+            ``factorize``). Infinite or zero where the square leaves the range of the dtype; the
+            relative error does not suffer from that.
         relative_error: same shape, ||X - U V^T||_F / ||X||_F; 0 where X and the residual are zero.
         bound_share: same shape, the share of the entries of U and V that lie at a bound of their
             constraint (for NMF: that are zero), in [0, 1]. None for unconstrained factors.
@@ -59,6 +67,7 @@ class History:
             objective with respect to both factors; 0 at a stationary point. None for integers.
     """
 
+    sweeps: Array
     objective: Array
     relative_error: Array
     bound_share: Array | None
@@ -76,9 +85,12 @@ class Result:
         history: what was recorded after each sweep.
         num_iters: shape (...), int32, how many sweeps were done.
         status: shape (...), int32, a ``Status``.
+        restarts: with several starts, the histories of all of them, shape (..., num_restarts,
+            num_iters + 1); the factors and the history are those of the best. Otherwise None.
     """
 
     factors: Factors
     history: History
     num_iters: Array
     status: Array
+    restarts: History | None = None

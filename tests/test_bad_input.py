@@ -23,10 +23,21 @@ SOLVERS = [lrfjax.imf, lrfjax.nmf, lrfjax.svd, lrfjax.factorize]
 @pytest.mark.parametrize(
     ("x", "rank", "error", "message"),
     [
-        (_with(np.nan), 1, lrfjax.InputError, r"x must be finite, got nan at index \(2, 1\)"),
-        (_with(np.inf), 1, lrfjax.InputError, r"x must be finite, got inf at index \(2, 1\)"),
+        (
+            _with(np.nan),
+            1,
+            lrfjax.InputError,
+            r"x must be finite in float32, got nan at index \(2, 1\)",
+        ),
+        (
+            _with(np.inf),
+            1,
+            lrfjax.InputError,
+            r"x must be finite in float32, got inf at index \(2, 1\)",
+        ),
         (np.zeros((0, 3)), 1, lrfjax.InputError, r"x must not be empty, got shape \(0, 3\)"),
         (np.zeros(3), 1, lrfjax.InputError, r"x must have at least 2 axes.*\(3,\)"),
+        (_with(1e300), 1, lrfjax.InputError, r"x must be finite in float32, got 1e\+300"),
         (X.astype(complex), 1, lrfjax.InputTypeError, "x must hold real numbers.*complex128"),
         (X > 3, 1, lrfjax.InputTypeError, "x must hold real numbers.*bool"),
         ([["a", "b"]], 1, lrfjax.InputTypeError, "x must hold real numbers"),
@@ -59,6 +70,11 @@ def test_matrices_and_ranks(solver, x, rank, error, message):
         ({"init": "sdv"}, lrfjax.InputError, "init must be one of 'svd'.*got 'sdv'"),
         ({"init": 3}, lrfjax.InputTypeError, "init must be one of.*got 3"),
         ({"init": "random"}, lrfjax.InputError, "key must be given"),
+        ({"init": "random", "key": 0}, lrfjax.InputTypeError, "key must be one JAX PRNG key"),
+        ({"init": "random", "key": "k"}, lrfjax.InputTypeError, "key must be one.*'k'"),
+        ({"bounds": ("-16", "15")}, lrfjax.InputTypeError, "bounds must be a pair of integers"),
+        ({"bounds": (False, True)}, lrfjax.InputTypeError, "bounds must be a pair of integers"),
+        ({"init": lrfjax.Factors(None, None)}, lrfjax.InputTypeError, "init.u must hold real"),
         ({"record_every": 3}, lrfjax.InputError, "record_every must divide num_iters, got 3"),
         (
             {"init": lrfjax.Factors(np.ones((4, 2)), np.ones((3, 1)))},
@@ -82,6 +98,21 @@ def test_negative_entries_are_refused_by_nmf():
         lrfjax.nmf(_with(-2), 1)
 
 
+def test_traced_arguments_are_checked_by_type_and_shape():
+    with pytest.raises(lrfjax.InputTypeError, match="rank must be an integer scalar"):
+        jax.jit(lambda r: lrfjax.imf(X, r))(1.5)
+    with pytest.raises(lrfjax.InputTypeError, match="tol must be a scalar"):
+        jax.jit(lambda t: lrfjax.imf(X, 1, tol=t))(np.zeros(2))
+    with pytest.raises(lrfjax.InputTypeError, match="bounds must be concrete"):
+        jax.jit(lambda b: lrfjax.imf(X, 1, bounds=(b, 4)))(-3.0)
+
+
+@pytest.mark.parametrize("rank", [4, -1])
+def test_truncated_svd_checks_its_rank(rank):
+    with pytest.raises(lrfjax.InputError, match="rank must be between 0 and 3"):
+        lrfjax.truncated_svd(X, rank)
+
+
 def test_shapes_are_checked_under_jit_too():
     with pytest.raises(lrfjax.InputError, match="rank must be between 1 and 3, got 9"):
         jax.jit(lambda x: lrfjax.imf(x, 9))(X)
@@ -99,6 +130,7 @@ def test_shapes_are_checked_under_jit_too():
         (IMAGE, {"quality": "high"}, lrfjax.InputTypeError, "quality.*got 'high'"),
         (IMAGE, {"rank": 0}, lrfjax.InputError, "rank must be.*got 0"),
         (IMAGE, {"rank": 5}, lrfjax.InputError, "rank must be between 1 and 4, got 5"),
+        (IMAGE, {"rank": np.array([1, 1])}, lrfjax.InputError, "rank.*one for each matrix"),
         (IMAGE, {"rank": (1, 1, 99)}, lrfjax.InputError, "rank must be.*got 99"),
         (IMAGE.astype(float), {"rank": 1}, lrfjax.InputTypeError, "image.*float64"),
         (IMAGE[..., :2], {"rank": 1}, lrfjax.InputError, r"image.*\(16, 16, 2\)"),
@@ -171,6 +203,10 @@ def test_evaluation_settings():
         lrfjax.eval_compression(IMAGE, "jpeg", lrfjax.pil_decode)
     with pytest.raises(lrfjax.InputError, match="does not exist"):
         lrfjax.eval_compression("none.png", lrfjax.pil_encode, lrfjax.pil_decode)
+    with pytest.raises(lrfjax.InputError, match="decoder gave shape"):
+        lrfjax.eval_compression(IMAGE, lrfjax.pil_encode, lambda data: IMAGE[:3])
+    with pytest.raises(lrfjax.InputError, match="must hold at least one row"):
+        lrfjax.vis_collage({"A": []}, [0.1])
     with pytest.raises(lrfjax.InputError, match="anchor_rates"):
         lrfjax.bd_rate([0.1, -0.2], [1, 2], [0.1, 0.2], [1, 2])
     with pytest.raises(lrfjax.InputError, match="rates"):

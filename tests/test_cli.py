@@ -56,6 +56,37 @@ def test_failures_are_one_line_and_leave_nothing(picture, tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "text.png"]
 
 
+@pytest.mark.parametrize("shape", [(16, 16, 3), (1, 1)])
+def test_compare_survives_images_that_are_coded_without_error(shape, tmp_path, capsys):
+    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "black.png")
+    out = tmp_path / "out"
+    assert cli.main(["compare", str(tmp_path / "black.png"), "--out", str(out)]) == 0
+    assert "inf dB" in capsys.readouterr().out
+    assert len(list(out.iterdir())) == 3
+
+
+def test_outputs_that_cannot_be_written_are_found_early(picture, tmp_path, capsys, monkeypatch):
+    coded = tmp_path / "x.lrfj"
+    coded.write_bytes(lrfjax.imf_encode(lrfjax.read_image(picture), rank=1))
+    monkeypatch.setitem(cli._ENCODERS, "imf", None)  # would fail if it were called
+    for target in (tmp_path, "", tmp_path / "no" / "x"):
+        assert "cannot be written" in _fails(capsys, "encode", picture, target, "--rank", 1)
+    assert "cannot hold the image" in _fails(capsys, "decode", coded, tmp_path / "y.xbm")
+    assert not (tmp_path / "y.xbm").exists()
+
+
+def test_pipes_are_written_to_and_links_followed(picture, tmp_path, capsys):
+    link, target = tmp_path / "link", tmp_path / "target"
+    link.symlink_to(target)
+    cli.main(["encode", str(picture), str(link), "--rank", "1"])
+    assert link.is_symlink()
+    assert target.read_bytes()[:4] == b"LRFJ"
+    cli.main(["encode", str(picture), "/dev/null", "--rank", "1"])
+    from pathlib import Path
+
+    assert Path("/dev/null").is_char_device()
+
+
 def test_a_damaged_file_is_one_line(picture, tmp_path, capsys):
     coded = tmp_path / "x.lrfj"
     cli.main(["encode", str(picture), str(coded), "--rank", "1"])

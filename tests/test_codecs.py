@@ -4,6 +4,7 @@ import hashlib
 import zlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 import lrfjax
 from lrfjax.codec import container, deflate
 from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.quantize import Box, quantize, scale_at_least
+from lrfjax.codec.quantize import Range, quantize, scale_at_least
 from lrfjax.codec.settings import make_layout, resolve_ranks
 
 PAIRS = {
@@ -74,6 +75,32 @@ def test_constant_images_work(name, value):
     image = np.full((20, 24, 3), value, np.uint8)
     decoded = decode(encode(image, quality=10))
     assert np.abs(decoded.astype(int) - value).max() <= (12 if name == "imf" else 2)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("bits", [1, 4, 8])
+@pytest.mark.parametrize("name", ["svd", "nmf"])
+def test_nearly_black_images_can_be_read_again(name, bits, level):
+    encode, decode = PAIRS[name]
+    image = np.zeros((16, 24, 3), np.uint8)
+    image[3, 4, 2] = level
+    assert np.abs(decode(encode(image, rank=1, bits=bits)).astype(int) - image).max() <= 3
+    image[..., 2] = level
+    assert np.abs(decode(encode(image, rank=1, bits=bits)).astype(int) - image).max() <= 3
+
+
+def test_ranks_may_be_arrays(photo):
+    expected = lrfjax.imf_encode(photo, rank=(3, 2, 1))
+    assert lrfjax.imf_encode(photo, rank=np.array([3, 2, 1])) == expected
+    assert lrfjax.imf_encode(jnp.asarray(photo), rank=jnp.array([3, 2, 1])) == expected
+
+
+def test_decoded_images_are_writable(photo):
+    for image in (
+        lrfjax.imf_decode(lrfjax.imf_encode(photo, rank=1)),
+        lrfjax.pil_decode(lrfjax.pil_encode(photo)),
+    ):
+        image[0] = 0
 
 
 def test_the_paper_settings_are_the_defaults_of_imf(photo):
@@ -220,10 +247,10 @@ def test_other_versions_and_methods_are_refused(photo):
 )
 @settings(max_examples=60, deadline=None)
 def test_deflated_columns_come_back(seed, lower, span, shape):
-    box = Box(lower, span)
+    limits = Range(lower, span)
     matrix = np.random.default_rng(seed).integers(lower, lower + span + 1, shape)
-    streams = deflate.encode_columns(matrix, box)
-    decoded, ends = deflate.decode_columns(b"xy" + b"".join(streams) + b"z", 2, shape, box)
+    streams = deflate.encode_columns(matrix, limits)
+    decoded, ends = deflate.decode_columns(b"xy" + b"".join(streams) + b"z", 2, shape, limits)
     assert np.array_equal(decoded, matrix)
     assert np.diff([2, *ends]).tolist() == [len(s) for s in streams]
 
@@ -232,7 +259,7 @@ def test_a_deflate_bomb_is_cut_off():
     coder = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = coder.compress(bytes(10**7)) + coder.flush()
     with pytest.raises(lrfjax.FormatError, match="entries"):
-        deflate.decode_columns(bomb, 0, (100, 1), Box(0, 255))
+        deflate.decode_columns(bomb, 0, (100, 1), Range(0, 255))
 
 
 @given(seed=st.integers(0, 2**16), bits=st.integers(1, 8), rank=st.integers(1, 9))
@@ -241,22 +268,23 @@ def test_quantization_is_within_a_step_and_the_box(seed, bits, rank):
     rng = np.random.default_rng(seed)
     u, v = rng.normal(size=(30, rank)), np.abs(rng.normal(size=(20, rank)))
     q = quantize(u, v, bits)
-    for part, box in ((q.u, q.box_u), (q.v, q.box_v)):
-        assert part.min() >= box.lower
-        assert part.max() <= box.lower + box.span == box.lower + 2**bits - 1
-    assert q.box_v.lower == 0
+    for part, limits in ((q.u, q.range_u), (q.v, q.range_v)):
+        assert part.min() >= limits.lower
+        assert part.max() <= limits.lower + limits.span == limits.lower + 2**bits - 1
+    assert q.range_v.lower == 0
     if bits == 8:
         error = float(q.scale) * q.u @ q.v.T - u @ v.T
         assert np.sqrt((error**2).mean()) < 0.05 * rank
 
 
-@pytest.mark.parametrize("value", [1e-30, 0.001, 0.3, 1.0, 1.5, 700.0])
+@pytest.mark.parametrize("value", [1e-30, 1e-9, 0.001, 0.3, 1.0, 1.5, 700.0])
 def test_scales_round_up_and_little(value):
     scale = scale_at_least(value, 2**20)
     assert float(scale) >= min(value, float(scale))
     if value >= 0.001:
         assert value <= float(scale) <= value * 1.01
-    assert scale.mantissa * 2**20 < 2**31
+    assert scale.mantissa * 2**20 + 2 ** max(scale.shift - 1, 0) < 2**31
+    assert scale.mantissa < 2**14 or value > 2**13
 
 
 def test_ranks_from_quality_and_rank():

@@ -107,6 +107,22 @@ def test_convergence_plot_ends_where_the_solver_stopped(luma_matrix):
     assert figure.axes[0].get_yscale() == "log"
 
 
+def test_convergence_is_drawn_over_sweeps_not_entries(luma_matrix):
+    result = lrfjax.imf(luma_matrix, 4, num_iters=20, record_every=5)
+    line = lrfjax.plot_convergence({"IMF": result}).axes[0].lines[0]
+    assert line.get_xdata().tolist() == [0, 5, 10, 15, 20]
+    exact = lrfjax.imf(np.zeros((4, 3)), 1)
+    assert lrfjax.plot_convergence({"IMF": exact}).axes[0].get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("format", ["WEBP", "PNG"])
+def test_gray_images_may_come_back_as_rgb(photo, format):
+    row = lrfjax.eval_compression(
+        photo[..., 0], lrfjax.pil_encode, lrfjax.pil_decode, format=format
+    )
+    assert row["PSNR (dB)"] > 25
+
+
 def test_collage_picks_the_nearest_rates(curves, photo):
     targets = [curves["IMF"][1]["bit rate (bpp)"] * 1.01]
     figure = lrfjax.vis_collage(curves, bpps=targets, original=photo)

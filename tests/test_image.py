@@ -109,6 +109,13 @@ def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path, photo):
         lrfjax.read_image(tmp_path / "clear.png")
 
 
+def test_a_transparent_color_is_refused_too(tmp_path, photo):
+    color = tuple(int(c) for c in photo[0, 0])
+    Image.fromarray(photo).save(tmp_path / "color.png", transparency=color)
+    with pytest.raises(lrfjax.InputError, match="transparency"):
+        lrfjax.read_image(tmp_path / "color.png")
+
+
 def test_orientation_is_applied(tmp_path, photo):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -181,6 +181,17 @@ def test_degenerate_matrices_work(x):
         assert float(result.history.relative_error[-1]) == 0
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e-20])
+def test_the_relative_error_holds_where_squares_vanish(size):
+    result = lrfjax.imf(np.full((6, 4), size), 1)
+    assert float(result.history.relative_error[-1]) == 1
+    assert not np.any(np.asarray(result.factors.u))
+
+
+def test_overflow_is_a_status():
+    assert int(lrfjax.imf(np.full((6, 4), 1e30), 1).status) == lrfjax.Status.FAILED
+
+
 def test_a_nan_under_jit_is_a_status_not_silence():
     x = np.ones((4, 3), np.float32)
     x[1, 1] = np.nan

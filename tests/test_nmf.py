@@ -55,7 +55,7 @@ def test_the_projected_gradient_is_that_of_the_objective():
     assert np.isclose(result.history.projected_gradient[-1], expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("scale", [1e-25, 1e-12, 1.0, 1e12, 1e25])
+@pytest.mark.parametrize("scale", [1e-35, 1e-25, 1e-12, 1.0, 1e12, 1e25, 2e38])
 def test_the_scale_of_the_data_does_not_matter(scale):
     x = _random(5, (10, 8)).astype(np.float64)
     plain = lrfjax.nmf(x.astype(np.float32), 3, num_iters=30)

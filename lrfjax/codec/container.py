@@ -14,7 +14,7 @@ moved, and a changed version is detected. The header body is::
     method:u8       0 IMF, 1 SVD, 2 NMF
     entropy:u8      0 deflate
     color_space:u8  0 gray, 1 RGB, 2 YCbCr
-    flags:u8        bit 0: all factors share one box; bit 1: all scales are 1
+    flags:u8        bit 0: all factors share one range; bit 1: all scales are 1
     height:varint width:varint
     chroma_height:varint chroma_width:varint     only for YCbCr
     patch_height:varint patch_width:varint       0 0: a plane is its own matrix
@@ -34,7 +34,7 @@ import zlib
 from dataclasses import dataclass
 
 from lrfjax.codec.layout import Layout
-from lrfjax.codec.quantize import Box, Scale, product_limit
+from lrfjax.codec.quantize import Range, Scale, product_limit
 from lrfjax.errors import FormatError
 from lrfjax.image.patches import padded_size
 from lrfjax.image.reading import MAX_PIXELS
@@ -45,17 +45,17 @@ METHODS = ("imf", "svd", "nmf")
 ENTROPY_CODERS = ("deflate",)
 COLOR_SPACES = ("gray", "RGB", "YCbCr")
 
-_SHARED_BOX, _UNIT_SCALES = 1, 2
+_SHARED_RANGE, _UNIT_SCALES = 1, 2
 _LARGEST_PRODUCT = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class MatrixHeader:
-    """What the decoder has to know of one matrix: its rank, the boxes of U and V, its scale."""
+    """What the decoder has to know of one matrix: its rank, the ranges of U and V, its scale."""
 
     rank: int
-    box_u: Box
-    box_v: Box
+    range_u: Range
+    range_v: Range
     scale: Scale
 
 
@@ -102,15 +102,15 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Header, bytes]:
 
 def _write_header(header: Header) -> bytes:
     layout, matrices = header.layout, header.matrices
-    boxes = [box for m in matrices for box in (m.box_u, m.box_v)]
-    is_shared = len(set(boxes)) == 1
+    ranges = [limits for m in matrices for limits in (m.range_u, m.range_v)]
+    is_shared = len(set(ranges)) == 1
     is_unit = all(m.scale == Scale() for m in matrices)
     out = bytes(
         [
             METHODS.index(header.method),
             ENTROPY_CODERS.index(header.entropy),
             COLOR_SPACES.index(layout.color_space),
-            _SHARED_BOX * is_shared + _UNIT_SCALES * is_unit,
+            _SHARED_RANGE * is_shared + _UNIT_SCALES * is_unit,
         ]
     )
     numbers = [*layout.size]
@@ -118,9 +118,9 @@ def _write_header(header: Header) -> bytes:
         numbers += layout.chroma_size
     numbers += layout.patch_size or (0, 0)
     numbers += [m.rank for m in matrices]
-    assert len({box.span for box in boxes}) == 1, "the format has one span for all factors"
-    numbers.append(boxes[0].span)
-    numbers += [_zigzag(box.lower) for box in (boxes[:1] if is_shared else boxes)]
+    assert len({limits.span for limits in ranges}) == 1, "the format has one span for all factors"
+    numbers.append(ranges[0].span)
+    numbers += [_zigzag(limits.lower) for limits in (ranges[:1] if is_shared else ranges)]
     out += b"".join(map(_varint, numbers))
     if not is_unit:
         out += b"".join(_varint(m.scale.mantissa) + bytes([m.scale.shift]) for m in matrices)
@@ -133,7 +133,7 @@ def _read_header(body: bytes, max_pixels: int) -> Header:
     entropy = reader.choice("entropy coder", ENTROPY_CODERS)
     color_space = reader.choice("color space", COLOR_SPACES)
     flags = reader.byte("flags")
-    if flags & ~(_SHARED_BOX | _UNIT_SCALES):
+    if flags & ~(_SHARED_RANGE | _UNIT_SCALES):
         raise FormatError(f"flags {flags:#x} are unknown")
     size = reader.varint("height", 1), reader.varint("width", 1)
     chroma = size
@@ -154,21 +154,21 @@ def _read_header(body: bytes, max_pixels: int) -> Header:
     ranks = [reader.varint("rank", 1, min(shape)) for shape in shapes]
     span = reader.varint("span", 0, 0xFFFF)
     lowers = [_unzigzag(reader.varint("lower bound", 0, 1 << 26))]
-    if flags & _SHARED_BOX:
+    if flags & _SHARED_RANGE:
         lowers *= 2 * len(shapes)
     else:
         rest = range(2 * len(shapes) - 1)
         lowers += [_unzigzag(reader.varint("lower bound", 0, 1 << 26)) for _ in rest]
     matrices = []
     for i, rank in enumerate(ranks):
-        box_u, box_v = Box(lowers[2 * i], span), Box(lowers[2 * i + 1], span)
+        range_u, range_v = Range(lowers[2 * i], span), Range(lowers[2 * i + 1], span)
         scale = Scale()
         if not flags & _UNIT_SCALES:
             scale = Scale(reader.varint("mantissa", 1), reader.byte("shift"))
-        largest = product_limit(rank, box_u, box_v) * scale.mantissa
+        largest = product_limit(rank, range_u, range_v) * scale.mantissa
         if largest + (1 << max(scale.shift - 1, 0)) > _LARGEST_PRODUCT:
             raise FormatError(f"products up to {largest} exceed 32 bits")
-        matrices.append(MatrixHeader(rank, box_u, box_v, scale))
+        matrices.append(MatrixHeader(rank, range_u, range_v, scale))
     if reader.position != len(body):
         raise FormatError("header chunk is longer than its contents")
     return Header(method, entropy, layout, tuple(matrices))

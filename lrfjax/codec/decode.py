@@ -76,11 +76,11 @@ def read_factors(
     factors, sizes = [], []
     position = 0
     for (rows, columns), matrix in zip(header.layout.matrix_shapes, header.matrices, strict=True):
-        u, ends_u = deflate.decode_columns(body, position, (rows, matrix.rank), matrix.box_u)
-        v, ends_v = deflate.decode_columns(body, ends_u[-1], (columns, matrix.rank), matrix.box_v)
+        u, ends_u = deflate.decode_columns(body, position, (rows, matrix.rank), matrix.range_u)
+        v, ends_v = deflate.decode_columns(body, ends_u[-1], (columns, matrix.rank), matrix.range_v)
         sizes.append(np.diff([position, *ends_u, *ends_v]).tolist())
         position = ends_v[-1]
-        factors.append(IntegerFactors(u, v, matrix.box_u, matrix.box_v, matrix.scale))
+        factors.append(IntegerFactors(u, v, matrix.range_u, matrix.range_v, matrix.scale))
     if position != len(body):
         raise FormatError(f"the F chunk goes on for {len(body) - position} bytes after the factors")
     return header, factors, sizes
@@ -90,7 +90,7 @@ def _decode(data: bytes, method: str | None, max_pixels: int) -> np.ndarray:
     header, factors, _ = read_factors(data, max_pixels=max_pixels)
     if method is not None and header.method != method:
         raise FormatError(f"data is a file of {header.method}_encode, not of {method}_encode")
-    return np.asarray(reconstruct_image(header.layout, factors))
+    return np.array(reconstruct_image(header.layout, factors))
 
 
 def reconstruct_image(layout: Layout, factors: list[IntegerFactors]) -> Array:

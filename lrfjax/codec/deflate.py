@@ -10,25 +10,25 @@ import zlib
 
 import numpy as np
 
-from lrfjax.codec.quantize import Box
+from lrfjax.codec.quantize import Range
 from lrfjax.errors import FormatError
 
 MAX_SPAN = 0xFFFF
 """The widest range of entries that two bytes hold."""
 
 
-def _dtype(box: Box) -> np.dtype:
-    return np.dtype("u1") if box.span <= 0xFF else np.dtype("<u2")
+def _dtype(limits: Range) -> np.dtype:
+    return np.dtype("u1") if limits.span <= 0xFF else np.dtype("<u2")
 
 
-def encode_columns(matrix: np.ndarray, box: Box) -> list[bytes]:
+def encode_columns(matrix: np.ndarray, limits: Range) -> list[bytes]:
     """Return one raw deflate stream for each column.
 
     Args:
-        matrix: shape (L, R), integers in ``box``, whose span is at most ``MAX_SPAN``.
-        box: the range of the entries.
+        matrix: shape (L, R), integers in ``limits``, whose span is at most ``MAX_SPAN``.
+        limits: the range of the entries.
     """
-    columns = np.ascontiguousarray((matrix - box.lower).T.astype(_dtype(box)))
+    columns = np.ascontiguousarray((matrix - limits.lower).T.astype(_dtype(limits)))
     streams = []
     for column in columns:
         coder = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -37,7 +37,7 @@ def encode_columns(matrix: np.ndarray, box: Box) -> list[bytes]:
 
 
 def decode_columns(
-    data: bytes, start: int, shape: tuple[int, int], box: Box
+    data: bytes, start: int, shape: tuple[int, int], limits: Range
 ) -> tuple[np.ndarray, list[int]]:
     """Read the columns of a matrix: the inverse of ``encode_columns``.
 
@@ -45,7 +45,7 @@ def decode_columns(
         data: deflate streams, one after the other.
         start: where the first begins.
         shape: (L, R) of the matrix.
-        box: the range of the entries.
+        limits: the range of the entries.
 
     Returns:
         The matrix, int32, and the position after each column.
@@ -54,7 +54,7 @@ def decode_columns(
         FormatError: if a stream is broken, has the wrong length or an entry outside the range.
     """
     length, rank = shape
-    dtype = _dtype(box)
+    dtype = _dtype(limits)
     num_bytes = length * dtype.itemsize
     # No deflate coder needs more; bounding the input keeps zlib from copying all that follows.
     window = num_bytes + num_bytes // 8 + 64
@@ -71,9 +71,9 @@ def decode_columns(
         if len(column) != num_bytes or not decoder.eof:
             raise FormatError(f"column {r} does not hold {length} entries")
         values = np.frombuffer(column, dtype)
-        if values.max(initial=0) > box.span:
+        if values.max(initial=0) > limits.span:
             raise FormatError(f"column {r} has an entry outside its range")
         matrix[r] = values
         position += len(part) - len(decoder.unused_data)
         ends.append(position)
-    return matrix.T + box.lower, ends
+    return matrix.T + limits.lower, ends

@@ -16,7 +16,7 @@ from jax import Array
 from lrfjax import checks
 from lrfjax.codec import container, deflate
 from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.quantize import Box, IntegerFactors, Scale, product_limit, quantize
+from lrfjax.codec.quantize import IntegerFactors, Range, Scale, product_limit, quantize
 from lrfjax.codec.settings import make_layout, resolve_ranks
 from lrfjax.errors import InputError, SolverError
 from lrfjax.image.reading import check_image
@@ -76,15 +76,15 @@ def imf_encode(
         >>> data[:4], len(data) < 200
         (b'LRFJ', True)
     """
-    lower, upper = checks.integer_bounds("bounds", bounds)
+    lower, upper = (int(b) for b in checks.integer_bounds("bounds", bounds))
     if upper - lower > deflate.MAX_SPAN:
         raise InputError(f"bounds must span at most {deflate.MAX_SPAN}, got {bounds}")
-    box = Box(lower, upper - lower)
+    limits = Range(lower, upper - lower)
     checks.integer("num_iters", num_iters, 0)
     checks.one_of("init", init, ("svd", "random"))
 
     def solve(x: Array, rank: int) -> IntegerFactors:
-        if product_limit(rank, box, box) >= 2**31:
+        if product_limit(rank, limits, limits) >= 2**31:
             raise InputError(f"bounds {bounds} are too wide for products in 32 bits")
         # The codec has no use for the history, so it is recorded at the ends only.
         result = imf(
@@ -97,7 +97,7 @@ def imf_encode(
             record_every=max(num_iters, 1),
         )
         u, v = _host_factors(result)
-        return IntegerFactors(u.astype(np.int32), v.astype(np.int32), box, box, Scale())
+        return IntegerFactors(u.astype(np.int32), v.astype(np.int32), limits, limits, Scale())
 
     layout_settings = (color_space, scale_factor, patch, patch_size)
     return _encode(image, "imf", solve, rank, quality, layout_settings, entropy)
@@ -143,6 +143,7 @@ def svd_encode(
     bits = checks.integer("bits", bits, 1, 8)
 
     def solve(x: Array, rank: int) -> IntegerFactors:
+        _check_products(rank, bits)
         return quantize(*_host_factors(svd(x, rank)), bits)
 
     layout_settings = (color_space, scale_factor, patch, patch_size)
@@ -191,6 +192,7 @@ def nmf_encode(
     checks.integer("num_iters", num_iters, 0)
 
     def solve(x: Array, rank: int) -> IntegerFactors:
+        _check_products(rank, bits)
         # Rounding can leave chroma a hair below zero.
         result = nmf(jnp.maximum(x, 0), rank, num_iters=num_iters, record_every=max(num_iters, 1))
         u, v = _host_factors(result)
@@ -225,14 +227,20 @@ def _encode(
     streams = [
         stream
         for f in factors
-        for part, box in ((f.u, f.box_u), (f.v, f.box_v))
-        for stream in deflate.encode_columns(part, box)
+        for part, limits in ((f.u, f.range_u), (f.v, f.range_v))
+        for stream in deflate.encode_columns(part, limits)
     ]
     headers = tuple(
-        container.MatrixHeader(r, f.box_u, f.box_v, f.scale)
+        container.MatrixHeader(r, f.range_u, f.range_v, f.scale)
         for r, f in zip(ranks, factors, strict=True)
     )
     return container.write(container.Header(method, entropy, layout, headers), b"".join(streams))
+
+
+def _check_products(rank: int, bits: int) -> None:
+    """Raise InputError, before the solve, if quantized products may not fit."""
+    if product_limit(rank, Range(0, 2**bits - 1), Range(0, 2**bits - 1)) > 2**26:
+        raise InputError(f"rank {rank} at bits={bits} gives products beyond 2^26")
 
 
 def _host_factors(result: Result) -> tuple[np.ndarray, np.ndarray]:

@@ -61,7 +61,7 @@ def pil_decode(data: bytes) -> np.ndarray:
         raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+            return np.array(image if image.mode == "L" else image.convert("RGB"))
     except (
         UnidentifiedImageError,
         OSError,

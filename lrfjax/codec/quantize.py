@@ -1,4 +1,4 @@
-"""Factors as integers in a box with one rational scale: what every codec writes.
+"""Factors as integers in a range with one rational scale: what every codec writes.
 
 X ~ scale * U V^T with integer U and V. IMF has such factors to begin with, at scale 1; SVD and NMF
 get them by uniform quantization. The reconstruction is an integer product for all of them.
@@ -14,15 +14,15 @@ from lrfjax.errors import InputError
 
 
 @dataclass(frozen=True)
-class Box:
-    """The integers from ``lower`` to ``lower + span``."""
+class Range:
+    """The integers from ``lower`` to ``lower + span``, the range of the entries of a factor."""
 
     lower: int
     span: int
 
     @property
     def largest(self) -> int:
-        """The largest magnitude in the box."""
+        """The largest magnitude in the range."""
         return max(abs(self.lower), abs(self.lower + self.span))
 
 
@@ -42,28 +42,28 @@ class IntegerFactors:
     """X ~ scale * U V^T.
 
     Attributes:
-        u: shape (M, R), int32, entries in ``box_u``.
-        v: shape (N, R), int32, entries in ``box_v``.
-        box_u: the range of U.
-        box_v: the range of V.
+        u: shape (M, R), int32, entries in ``range_u``.
+        v: shape (N, R), int32, entries in ``range_v``.
+        range_u: the range of U.
+        range_v: the range of V.
         scale: of the product.
     """
 
     u: np.ndarray
     v: np.ndarray
-    box_u: Box
-    box_v: Box
+    range_u: Range
+    range_v: Range
     scale: Scale
 
     @property
     def largest_product(self) -> int:
         """No entry of U V^T exceeds this in magnitude, whatever the entries of the factors."""
-        return product_limit(self.u.shape[1], self.box_u, self.box_v)
+        return product_limit(self.u.shape[1], self.range_u, self.range_v)
 
 
-def product_limit(rank: int, box_u: Box, box_v: Box) -> int:
+def product_limit(rank: int, range_u: Range, range_v: Range) -> int:
     """Return the largest magnitude that an entry of U V^T can have."""
-    return rank * box_u.largest * box_v.largest
+    return rank * range_u.largest * range_v.largest
 
 
 def quantize(u: np.ndarray, v: np.ndarray, bits: int) -> IntegerFactors:
@@ -85,16 +85,16 @@ def quantize(u: np.ndarray, v: np.ndarray, bits: int) -> IntegerFactors:
     low_v, high_v = _range(v)
     step_u = (high_u - low_u) / span or 1.0
     step_v = (high_v - low_v) / span or 1.0
-    box_u = Box(round(low_u / step_u), span)
-    box_v = Box(round(low_v / step_v), span)
-    limit = product_limit(u.shape[1], box_u, box_v)
+    range_u = Range(round(low_u / step_u), span)
+    range_v = Range(round(low_v / step_v), span)
+    limit = product_limit(u.shape[1], range_u, range_v)
     scale = scale_at_least(step_u * step_v, limit)
-    step_u = float(scale) / step_v  # a little wider, so nothing leaves the box by more than 1
+    step_u = float(scale) / step_v  # a little wider, so nothing leaves the range by more than 1
     return IntegerFactors(
-        np.clip(np.rint(u / step_u), box_u.lower, box_u.lower + span).astype(np.int32),
-        np.clip(np.rint(v / step_v), box_v.lower, box_v.lower + span).astype(np.int32),
-        box_u,
-        box_v,
+        np.clip(np.rint(u / step_u), range_u.lower, range_u.lower + span).astype(np.int32),
+        np.clip(np.rint(v / step_v), range_v.lower, range_v.lower + span).astype(np.int32),
+        range_u,
+        range_v,
         scale,
     )
 
@@ -102,10 +102,11 @@ def quantize(u: np.ndarray, v: np.ndarray, bits: int) -> IntegerFactors:
 def scale_at_least(value: float, limit: int) -> Scale:
     """Return the smallest representable scale that is not below ``value``.
 
-    Its mantissa has as many bits as leave ``limit`` times it within 2^30.
+    Mantissas have at most 14 bits, and as many fewer as leave ``limit`` times the mantissa within
+    2^30; shifts are at most 30. So a scaled product never leaves int32, rounding included.
 
     Raises:
-        InputError: if ``limit`` leaves no bits at all.
+        InputError: if ``limit`` exceeds 2^26, which would leave fewer than four bits.
 
     Example:
         >>> scale_at_least(0.3, 2**24)
@@ -113,8 +114,8 @@ def scale_at_least(value: float, limit: int) -> Scale:
     """
     if limit > 2**26:
         raise InputError(f"rank and bits give products up to {limit}, more than 2^26")
-    bits = max(30 - max(limit, 1).bit_length(), 4)
-    shift = min(max(bits - int(np.frexp(value)[1]), 0), 255)
+    bits = min(30 - max(limit, 1).bit_length(), 14)
+    shift = min(max(bits - int(np.frexp(value)[1]), 0), 30)
     return Scale(max(int(np.ceil(value * 2**shift)), 1), shift)
 
 

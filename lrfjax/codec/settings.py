@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
+import jax
 import numpy as np
 
 from lrfjax import checks
@@ -111,8 +112,12 @@ def _pair(name: str, value: Any) -> list[Any]:
 
 def _per_matrix(name: str, value: Any, count: int) -> list[Any] | None:
     """Return a sequence with one value for each matrix as a list, and None for a scalar."""
-    if not isinstance(value, (Sequence, np.ndarray)) or np.ndim(value) == 0:
+    if isinstance(value, (jax.Array, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, str) or not isinstance(value, Sequence):
         return None
     if len(value) != count:
-        raise InputError(f"{name} must be a scalar or hold {count} values, got {value!r}")
+        raise InputError(
+            f"{name} must be a scalar or hold {count} values, one for each matrix, got {value!r}"
+        )
     return list(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from lrfjax.evaluation.plots import (
     vis_collage,
 )
 from lrfjax.evaluation.rate_distortion import bd_rate
+from lrfjax.image.reading import write_atomically
 from lrfjax.solvers.factorize import imf, nmf, svd
 from lrfjax.types import Result, Status
 
@@ -75,14 +77,17 @@ class Comparison:
     curves: dict[str, list[dict[str, Any]]]
 
     def bd_rates(self) -> dict[str, float]:
-        """The BD-rate of each codec against JPEG, in percent (PSNR, PCHIP)."""
-        points = {
-            name: (
-                [row["bit rate (bpp)"] for row in rows],
-                [row["PSNR (dB)"] for row in rows],
+        """The BD-rate of each codec against JPEG, in percent (PSNR, PCHIP).
+
+        Points without any error, at infinite PSNR, have no place on a curve.
+        """
+        points = {}
+        for name, rows in self.curves.items():
+            lossy = [row for row in rows if np.isfinite(row["PSNR (dB)"])]
+            points[name] = (
+                [row["bit rate (bpp)"] for row in lossy],
+                [row["PSNR (dB)"] for row in lossy],
             )
-            for name, rows in self.curves.items()
-        }
         return {name: bd_rate(*points["JPEG"], *curve) for name, curve in points.items()}
 
 
@@ -189,8 +194,10 @@ def write_pictures(comparison: Comparison, folder: Path) -> list[Path]:
     paths = []
     for name, figure in figures.items():
         path = folder / name
-        figure.savefig(path, dpi=100)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=100, format="png")
         plt.close(figure)
+        write_atomically(path, buffer.getvalue())
         paths.append(path)
     return paths
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lrfjax.errors import InputTypeError
+from lrfjax.errors import InputError, InputTypeError
 from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psnr, ssim
 from lrfjax.image.reading import check_image, read_image
 
@@ -28,7 +28,8 @@ def eval_compression(
     Args:
         image: shape (H, W) or (H, W, 3), uint8, or the path of an image file.
         encoder: called as ``encoder(image, **params)``, returns bytes.
-        decoder: called with these bytes, returns an image of the same shape.
+        decoder: called with these bytes, returns an image of the same shape, or the RGB image of a
+            gray one.
         reconstruct: whether to return the decoded image as well.
         warm_up: whether to run both once before timing, so that the times hold no compilation.
         **params: passed to the encoder.
@@ -39,7 +40,8 @@ def eval_compression(
         (ms)"``, ``"decoding time (ms)"``, and if asked for ``"reconstructed"``.
 
     Raises:
-        InputError: if the image cannot be read or has an impossible shape.
+        InputError: if the image cannot be read or has an impossible shape, or comes back in
+            another one.
         InputTypeError: if it has the wrong dtype, or encoder and decoder are not functions.
 
     Example:
@@ -60,13 +62,18 @@ def eval_compression(
     middle = time.perf_counter()
     decoded = decoder(encoded)
     end = time.perf_counter()
+    original = pixels
+    if pixels.ndim == 2 and np.ndim(decoded) == 3:  # some formats have no gray
+        original = np.repeat(pixels[..., None], 3, axis=2)
+    if np.shape(decoded) != original.shape:
+        raise InputError(f"decoder gave shape {np.shape(decoded)} for an image of {pixels.shape}")
     smallest = min(pixels.shape[:2])
     row: dict[str, Any] = {
         "compression ratio": compression_ratio(pixels, encoded),
         "bit rate (bpp)": bits_per_pixel(pixels.shape, encoded),
-        "PSNR (dB)": float(psnr(pixels, decoded)),
-        "SSIM": float(ssim(pixels, decoded)) if smallest >= 11 else float("nan"),
-        "MS-SSIM": float(ms_ssim(pixels, decoded)) if smallest >= 176 else float("nan"),
+        "PSNR (dB)": float(psnr(original, decoded)),
+        "SSIM": float(ssim(original, decoded)) if smallest >= 11 else float("nan"),
+        "MS-SSIM": float(ms_ssim(original, decoded)) if smallest >= 176 else float("nan"),
         "encoding time (ms)": 1e3 * (middle - start),
         "decoding time (ms)": 1e3 * (end - middle),
     }

@@ -27,11 +27,11 @@ METHOD_COLORS = {
     "JPEG": "#D55E00",
     "WEBP": "#CC79A7",
 }
-_OTHER_COLORS = ("#56B4E9", "#000000", "#F0E442")
+_OTHER_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 
 
 def method_color(name: str, index: int = 0) -> str:
-    """Return the colour of a method: its own, or one of the spare ones by index."""
+    """Return the colour of a method: its own, or for other names one by index."""
     return METHOD_COLORS.get(name.upper(), _OTHER_COLORS[index % len(_OTHER_COLORS)])
 
 
@@ -61,14 +61,14 @@ def plot_convergence(
         error = np.asarray(history.relative_error)
         if error.ndim != 1:
             raise InputError(f"results[{name!r}] must be one problem, got shape {error.shape}")
-        sweeps = np.arange(error.size)
-        if isinstance(result, Result):  # sweeps after a stop only repeat the last value
-            sweeps = sweeps[: max(int(result.num_iters), 1) + 1]
+        # Entries after a stop repeat the last one, at the same number of sweeps.
+        sweeps, first = np.unique(np.asarray(history.sweeps), return_index=True)
         style: dict[str, Any] = {"marker": "o", "markersize": 3.5} if sweeps.size <= 25 else {}
-        ax.plot(sweeps, error[sweeps], label=name, color=method_color(name, index), **style)
+        ax.plot(sweeps, error[first], label=name, color=method_color(name, index), **style)
     for index, (name, value) in enumerate((bounds or {}).items()):
         ax.axhline(value, label=name, color="#555555", linestyle=("--", ":", "-.")[index % 3])
-    ax.set_yscale("log")
+    if any(np.any(np.asarray(line.get_ydata()) > 0) for line in ax.lines):
+        ax.set_yscale("log")
     ax.set_xlabel("sweeps")
     ax.set_ylabel(r"relative error $\|X - UV^\top\|_F \,/\, \|X\|_F$")
     ax.grid(alpha=0.3, which="both")
@@ -164,6 +164,9 @@ def vis_collage(
     """
     if not results or not len(bpps):
         raise InputError("results and bpps must not be empty")
+    for name, rows in results.items():
+        if not rows:
+            raise InputError(f"results[{name!r}] must hold at least one row, got none")
     chosen = {name: [nearest_rate(rows, bpp) for bpp in bpps] for name, rows in results.items()}
     for name, rows in chosen.items():
         if any("reconstructed" not in row for row in rows):

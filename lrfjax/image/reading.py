@@ -63,43 +63,59 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         raise InputError(f"path {os.fspath(path)!r} does not exist") from error
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError) as error:
         raise InputError(f"path {os.fspath(path)!r} is not a readable image: {error}") from error
-    if image.mode == "1":
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        alpha = image.convert("RGBA").getchannel("A")
+        if alpha.getextrema() != (255, 255):
+            raise InputError(f"path {os.fspath(path)!r} has transparency, which would be lost")
+    if image.mode in ("1", "LA"):
         image = image.convert("L")
-    elif image.mode in ("P", "PA", "RGBA", "LA", "CMYK", "YCbCr"):
-        has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-        if has_alpha:
-            alpha = image.convert("RGBA").getchannel("A")
-            if alpha.getextrema() != (255, 255):
-                raise InputError(f"path {os.fspath(path)!r} has transparency, which would be lost")
-        image = image.convert("L" if image.mode == "LA" else "RGB")
+    elif image.mode in ("P", "PA", "RGBA", "CMYK", "YCbCr"):
+        image = image.convert("RGB")
     if image.mode not in ("L", "RGB"):
         raise InputError(f"path {os.fspath(path)!r} has mode {image.mode}, which would lose data")
-    return np.asarray(image)
+    return np.array(image)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise InputError, before any work, if a file cannot be written at ``path``."""
+    target = Path(os.path.realpath(path))
+    if not os.fspath(path) or target.is_dir():
+        raise InputError(f"path {os.fspath(path)!r} cannot be written: it is a folder")
+    if not target.parent.is_dir():
+        raise InputError(f"path {os.fspath(path)!r} cannot be written: there is no such folder")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"path {os.fspath(path)!r} cannot be written: its folder is read-only")
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file so that it appears whole or not at all.
+
+    A link is followed. What is no regular file (a pipe, a device) is written to as it is.
 
     Args:
         path: of the file; one that exists is replaced.
         data: its contents.
 
     Raises:
-        InputError: if the folder cannot be written to.
+        InputError: if the file cannot be written.
     """
-    target = Path(path)
-    name = None
+    target = Path(os.path.realpath(path))
+    part = None
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as part:
-            name = part.name
-            part.write(data)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+            return
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
+            part = file.name
+            file.write(data)
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, target)
     except OSError as error:
-        raise InputError(f"path {str(target)!r} cannot be written: {error.strerror}") from error
+        reason = error.strerror or str(error)
+        raise InputError(f"path {os.fspath(path)!r} cannot be written: {reason}") from error
     finally:
-        if name is not None and os.path.exists(name):
-            os.unlink(name)
+        if part is not None and os.path.exists(part):
+            os.unlink(part)
 
 
 def _umask() -> int:

@@ -7,8 +7,9 @@ that is free, the start is made, and a batch is run in the way that suits the ba
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +18,16 @@ from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.solvers import bcd
-from lrfjax.solvers.constraints import Constraint
+from lrfjax.solvers.constraints import Box
 from lrfjax.solvers.diagnostics import relative_error
-from lrfjax.solvers.initialize import nndsvd_start, random_start, svd_start
+from lrfjax.solvers.initialize import (
+    balanced_start,
+    fitting_scale,
+    nndsvd_start,
+    random_start,
+    restart_settings,
+    svd_start,
+)
 from lrfjax.solvers.numerics import contract, power_of_two_near, sum_of_squares
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Factors, History, Result, Status
@@ -40,50 +48,129 @@ def rank_bucket(rank: int, limit: int) -> int:
     return min(max(_SMALLEST_BUCKET, 1 << (rank - 1).bit_length()), limit)
 
 
-@partial(jax.jit, static_argnames=("start", "num_iters", "record_every", "bucket"))
+@dataclass(frozen=True)
+class Plan:
+    """What is static in a solve; each plan compiles once for each shape of X.
+
+    Attributes:
+        start: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` or ``"given"``.
+        bucket: the number of columns that factors are padded to.
+        num_iters: sweeps at most.
+        record_every: sweeps from one entry of the history to the next.
+        num_restarts: how many starts are tried.
+        fit_scale: whether the scale of the product is fitted.
+        fit_offset: whether an offset is fitted.
+    """
+
+    start: str
+    bucket: int
+    num_iters: int
+    record_every: int
+    num_restarts: int
+    fit_scale: bool
+    fit_offset: bool
+
+
+@partial(jax.jit, static_argnames="plan")
 def solve(
     x: Array,
     given: Factors | Array | None,
     rank: Array,
     tol: Array,
-    constraints: tuple[Constraint, Constraint],
+    models: tuple[bcd.FactorModel, bcd.FactorModel],
     *,
-    start: str,
-    num_iters: int,
-    record_every: int,
-    bucket: int,
+    plan: Plan,
 ) -> Result:
-    """Solve one problem (x of two axes) or a batch of them (three)."""
+    """Solve one problem (x of two axes) or a batch of them (three).
+
+    Args:
+        x: shape (M, N) or (B, M, N), floating point.
+        given: factors of ``plan.bucket`` columns, a PRNG key, or None, as the start needs it.
+        rank: how many columns are live.
+        tol: see ``bcd.solve``.
+        models: of U and of V.
+        plan: everything static.
+    """
+    is_cone = all(m.constraint.is_cone for m in models)
+    key = given if isinstance(given, Array) else None
 
     def single(x: Array, factors: Factors | None) -> Result:
         # Cones admit any scaling, so X is brought near 1 by a power of two and no square of an
         # entry overflows or vanishes.
-        is_cone = all(c.is_cone for c in constraints)
-        scale = lax.stop_gradient(power_of_two_near(x)) if is_cone else jnp.ones((), x.dtype)
-        x = x / scale
-        if factors is not None:
-            root = jnp.sqrt(scale)
-            ut, vt = factors.u.T.astype(x.dtype) / root, factors.v.T.astype(x.dtype) / root
-        elif start == "svd":
-            ut, vt = svd_start(x, bucket, constraints[1].wider_side())
-        elif start == "nndsvd":
-            ut, vt = nndsvd_start(x, bucket)
-        else:
-            assert isinstance(given, Array)
-            ut, vt = random_start(given, x, bucket, rank, constraints)
-        live = jnp.arange(bucket)[:, None] < rank
-        ut, vt = jnp.where(live, ut, 0), jnp.where(live, vt, 0)
-        result = bcd.solve(x, ut, vt, rank, tol, constraints, num_iters, record_every)
-        return _rescale(result, scale)
+        unit = lax.stop_gradient(power_of_two_near(x)) if is_cone else jnp.ones((), x.dtype)
+        x = x / unit
+        scaled = tuple(replace(m, l1=m.l1 / unit / jnp.sqrt(unit), l2=m.l2 / unit) for m in models)
+        states = [
+            _start(x, factors, key, rank, models, plan, unit, k) for k in range(plan.num_restarts)
+        ]
 
-    return _over_batch(single, x, given if isinstance(given, Factors) else None)
+        def run(state: bcd.State) -> Result:
+            return bcd.solve(
+                x, state, rank, tol, (scaled[0], scaled[1]), plan.num_iters, plan.record_every
+            )
+
+        if len(states) == 1:
+            return _rescale(run(states[0]), unit)
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        results = _rescale(_over_batch(run, stacked), unit)
+        final = results.history.objective[:, -1]
+        best = jnp.argmin(jnp.where(jnp.isfinite(final), final, jnp.inf))
+        return replace(jax.tree.map(lambda a: a[best], results), restarts=results.history)
+
+    factors = given if isinstance(given, Factors) else None
+    if x.ndim == 2:
+        return single(x, factors)
+    return _over_batch(lambda pair: single(*pair), (x, factors))
+
+
+def _start(
+    x: Array,
+    factors: Factors | None,
+    key: Array | None,
+    rank: Array,
+    models: tuple[bcd.FactorModel, bcd.FactorModel],
+    plan: Plan,
+    unit: Array,
+    index: int,
+) -> bcd.State:
+    """Return the ``index``-th start of a plan, its dead columns zero."""
+    constraints = (models[0].constraint, models[1].constraint)
+    side = constraints[1].wider_side()
+    scale = jnp.ones((), x.dtype) if plan.fit_scale else None
+    offset = jnp.mean(x) if plan.fit_offset else None
+    centred = x if offset is None else x - offset
+    lean, share = restart_settings(index, plan.fit_scale)
+    if factors is not None:
+        root = jnp.sqrt(unit)
+        ut, vt = factors.u.T.astype(x.dtype) / root, factors.v.T.astype(x.dtype) / root
+        if plan.fit_scale and factors.scale is not None:
+            scale = factors.scale.astype(x.dtype)
+        if plan.fit_offset and factors.offset is not None:
+            offset = factors.offset.astype(x.dtype)
+    elif plan.start == "random":
+        assert key is not None
+        chosen = key if plan.num_restarts == 1 else jax.random.fold_in(key, index)
+        ut, vt = random_start(chosen, centred, plan.bucket, rank, constraints)
+    elif plan.start == "nndsvd":
+        ut, vt = nndsvd_start(centred, plan.bucket)
+    elif plan.start == "svd":
+        ut, vt = svd_start(centred, plan.bucket, side)
+    else:
+        ut, vt = balanced_start(centred, plan.bucket, side, lean)
+    live = jnp.arange(plan.bucket)[:, None] < rank
+    ut, vt = jnp.where(live, ut, 0), jnp.where(live, vt, 0)
+    if plan.fit_scale and factors is None:
+        reach = jnp.maximum(*(c.reach() for c in constraints if isinstance(c, Box)))
+        scale = fitting_scale(ut, vt, reach, share)
+        ut, vt = ut / jnp.sqrt(scale), vt / jnp.sqrt(scale)
+    return bcd.State(ut, vt, scale, offset)
 
 
 @jax.jit
 def solve_svd(x: Array, rank: Array) -> Result:
     """Return the SVD of one matrix or a batch as a ``Result`` of min(M, N) columns."""
 
-    def single(x: Array, _: Factors | None) -> Result:
+    def single(x: Array) -> Result:
         # The powers of two keep the squares in the error from overflowing.
         scale = power_of_two_near(x)
         x = x / scale
@@ -93,12 +180,12 @@ def solve_svd(x: Array, rank: Array) -> Result:
         factors = Factors(u * root, v * root)
         value = sum_of_squares(x.T - contract(factors.v, factors.u, 1, 1))
         error = relative_error(value, jnp.sqrt(sum_of_squares(x.T)))
-        history = History(value[None], error[None], None, None, None)
-        status = jnp.where(jnp.isfinite(value), Status.CONVERGED, Status.FAILED)
         num_iters = jnp.zeros((), jnp.int32)
+        history = History(num_iters[None], value[None], error[None], None, None, None)
+        status = jnp.where(jnp.isfinite(value), Status.CONVERGED, Status.FAILED)
         return _rescale(Result(factors, history, num_iters, status.astype(jnp.int32)), scale)
 
-    return _over_batch(single, x, None)
+    return single(x) if x.ndim == 2 else _over_batch(single, x)
 
 
 def _rescale(result: Result, scale: Array) -> Result:
@@ -108,7 +195,7 @@ def _rescale(result: Result, scale: Array) -> Result:
     gradient = history.projected_gradient
     return replace(
         result,
-        factors=Factors(result.factors.u * root, result.factors.v * root),
+        factors=replace(result.factors, u=result.factors.u * root, v=result.factors.v * root),
         history=replace(
             history,
             objective=history.objective * scale * scale,
@@ -117,22 +204,13 @@ def _rescale(result: Result, scale: Array) -> Result:
     )
 
 
-def _over_batch(
-    single: Callable[[Array, Factors | None], Result], x: Array, factors: Factors | None
-) -> Result:
-    """Apply a solver to a matrix, or to each of a batch.
+def _over_batch(single: Callable[[Any], Result], batch: Any) -> Result:
+    """Apply a solver to each problem of a batch, a pytree with the batch axis in front.
 
     On a CPU one problem after the other: batched small products are slower there than single
     ones. Elsewhere all at once.
     """
-    if x.ndim == 2:
-        return single(x, factors)
-    return lax.platform_dependent(
-        x,
-        factors,
-        cpu=lambda x, f: lax.map(lambda pair: single(*pair), (x, f)),
-        default=jax.vmap(single),
-    )
+    return lax.platform_dependent(batch, cpu=lambda b: lax.map(single, b), default=jax.vmap(single))
 
 
 def trim(result: Result, width: int) -> Result:
@@ -151,4 +229,4 @@ def trim(result: Result, width: int) -> Result:
             return a[..., :width]
         return jax.device_put(np.ascontiguousarray(np.asarray(a)[..., :width]))
 
-    return replace(result, factors=Factors(cut(factors.u), cut(factors.v)))
+    return replace(result, factors=replace(factors, u=cut(factors.u), v=cut(factors.v)))

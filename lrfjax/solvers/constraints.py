@@ -1,7 +1,7 @@
 """The sets that a column of a factor may lie in: the only thing that differs between variants.
 
 A constraint is a frozen dataclass registered as a pytree. Its type is static, so each combination
-compiles once; its bounds are leaves, so changing them does not compile again. All three sets are
+compiles once; its bounds are leaves, so changing them does not compile again. All the sets are
 separable, so the minimiser of a column's subproblem over the set is its unconstrained minimiser
 projected entry by entry.
 """
@@ -9,7 +9,7 @@ projected entry by entry.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,9 @@ class Constraint(Protocol):
     """Whether the set is discrete, so that changes are counted and gradients have no meaning."""
     has_bounds: ClassVar[bool]
     """Whether entries can lie at a bound."""
+
+    def for_column(self, r: Array | int) -> Constraint:
+        """Return the constraint of column ``r`` alone; itself unless its bounds are arrays."""
 
     def wider_side(self) -> Array | float:
         """Return the sign, 1 or -1, on which the set has more room; 1 where both have the same."""
@@ -57,6 +60,10 @@ class Real:
     is_integer: ClassVar[bool] = False
     has_bounds: ClassVar[bool] = False
 
+    def for_column(self, r: Array | int) -> Constraint:
+        """Return itself."""
+        return self
+
     def wider_side(self) -> float:
         """Return 1."""
         return 1.0
@@ -87,6 +94,10 @@ class NonNegative:
     is_integer: ClassVar[bool] = False
     has_bounds: ClassVar[bool] = True
 
+    def for_column(self, r: Array | int) -> Constraint:
+        """Return itself."""
+        return self
+
     def wider_side(self) -> float:
         """Return 1."""
         return 1.0
@@ -108,40 +119,83 @@ class NonNegative:
         return jnp.where(x > 0, gradient, jnp.minimum(gradient, 0))
 
 
+def _over_rows(bound: Any) -> Any:
+    """Return a bound so that it broadcasts against a transposed factor, (R, L)."""
+    return bound if np.ndim(bound) == 0 else bound[:, None]
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class IntegerBox:
-    """Integers from ``lower`` to ``upper``, both included (arXiv 2408.12691, section 3).
+class Box:
+    """Real numbers from ``lower`` to ``upper``, both included.
 
     Attributes:
-        lower: the smallest admitted integer, a scalar of the dtype of the factors.
-        upper: the largest.
+        lower: a scalar, or shape (R,) with one bound for each column; of the dtype of the factors.
+        upper: likewise.
     """
 
     lower: Array | np.ndarray
     upper: Array | np.ndarray
 
     is_cone: ClassVar[bool] = False
-    is_integer: ClassVar[bool] = True
+    is_integer: ClassVar[bool] = False
     has_bounds: ClassVar[bool] = True
 
+    def for_column(self, r: Array | int) -> Box:
+        """Return the box of column ``r``."""
+        lower, upper = (b if np.ndim(b) == 0 else b[r] for b in (self.lower, self.upper))
+        return type(self)(lower, upper)
+
     def wider_side(self) -> Array:
-        """Return -1 where the box reaches further down than up, else 1."""
+        """Return -1 where the box reaches further down than up, else 1; by column for arrays."""
         return jnp.where(-self.lower > self.upper, -1.0, 1.0).astype(self.lower.dtype)
+
+    def reach(self) -> Array:
+        """Return the largest magnitude in the box, over all columns."""
+        return jnp.max(jnp.maximum(jnp.abs(self.lower), jnp.abs(self.upper)))
+
+    def project(self, x: Array) -> Array:
+        """Return ``x`` clamped."""
+        return jnp.clip(x, _over_rows(self.lower), _over_rows(self.upper))
+
+    def update(self, target: Array, old: Array, slack: Array) -> Array:
+        """Return ``target`` clamped."""
+        return self.project(target)
+
+    def at_bound(self, x: Array) -> Array:
+        """Return where ``x`` equals ``lower`` or ``upper``."""
+        return (x == _over_rows(self.lower)) | (x == _over_rows(self.upper))
+
+    def projected_gradient(self, x: Array, gradient: Array) -> Array:
+        """Return the gradient, dropped where a step against it would leave the box."""
+        is_stuck = ((x <= _over_rows(self.lower)) & (gradient > 0)) | (
+            (x >= _over_rows(self.upper)) & (gradient < 0)
+        )
+        return jnp.where(is_stuck, 0, gradient)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class IntegerBox(Box):
+    """Integers from ``lower`` to ``upper``, both included (arXiv 2408.12691, section 3).
+
+    Attributes:
+        lower: the smallest admitted integer, a scalar, or shape (R,) with one for each column; of
+            the dtype of the factors.
+        upper: the largest.
+    """
+
+    is_integer: ClassVar[bool] = True
 
     def project(self, x: Array) -> Array:
         """Return ``x`` rounded (halves to even), then clamped."""
-        return jnp.clip(jnp.round(x), self.lower, self.upper)
+        return super().project(jnp.round(x))
 
     def update(self, target: Array, old: Array, slack: Array) -> Array:
         """Return the integer of the box nearest to ``target``, ``old`` on a tie."""
         nearest = self.project(target)
         is_feasible = self.project(old) == old
         return jnp.where(is_feasible & (jnp.abs(target - old) <= 0.5 + slack), old, nearest)
-
-    def at_bound(self, x: Array) -> Array:
-        """Return where ``x`` equals ``lower`` or ``upper``."""
-        return (x == self.lower) | (x == self.upper)
 
     def projected_gradient(self, x: Array, gradient: Array) -> Array:
         """Return zeros: a discrete set has no directions."""

@@ -10,8 +10,15 @@ from lrfjax.solvers.numerics import contract, sum_of_squares
 from lrfjax.types import History
 
 
-def objective(xt: Array, ut: Array, vt: Array) -> Array:
-    """Return ||X - U V^T||_F^2 from the residual itself.
+def squared_error(
+    xt: Array,
+    ut: Array,
+    vt: Array,
+    scale: Array | None = None,
+    offset: Array | None = None,
+    unit: Array | float = 1.0,
+) -> Array:
+    """Return ||X - scale * U V^T - offset||_F^2 / unit^2 from the residual itself.
 
     The expanded form ||X||^2 - 2 <X V, U> + <U^T U, V^T V> would reuse products that the sweep
     has, but cancels when the fit is good: in float32 it is off by 1e-6 ||X||^2, more than a late
@@ -21,17 +28,25 @@ def objective(xt: Array, ut: Array, vt: Array) -> Array:
         xt: X transposed, shape (N, M).
         ut: shape (R, M).
         vt: shape (R, N).
+        scale: of the product, 1 where None.
+        offset: added to every entry, 0 where None.
+        unit: a power of two near the size of X keeps the squares from overflowing or vanishing.
 
     Returns:
         A scalar.
     """
-    return sum_of_squares(xt - contract(vt, ut, 0, 0))
+    product = contract(vt, ut, 0, 0)
+    if scale is not None:
+        product = scale * product
+    if offset is not None:
+        product = product + offset
+    return sum_of_squares((xt - product) / unit)
 
 
 def relative_error(objective: Array, norm: Array) -> Array:
     """Return sqrt(objective) / norm, with 0 / 0 = 0."""
-    safe = jnp.where(norm > 0, norm, 1)
-    return jnp.where(norm > 0, jnp.sqrt(objective) / safe, jnp.where(objective > 0, jnp.inf, 0))
+    safe = jnp.where(norm == 0, 1, norm)
+    return jnp.where(norm == 0, jnp.where(objective == 0, 0, jnp.inf), jnp.sqrt(objective) / safe)
 
 
 def record(
@@ -42,24 +57,36 @@ def record(
     num_changed: Array,
     rank: Array | int,
     constraints: tuple[Constraint, Constraint],
+    *,
+    scale: Array | None = None,
+    offset: Array | None = None,
+    penalty: Array | float = 0.0,
+    unit: Array | float = 1.0,
+    sweep: Array | int = 0,
 ) -> History:
     """Describe a feasible pair of factors: one entry of a ``History``, every field a scalar.
 
     Args:
         xt: X transposed, shape (N, M).
-        norm: ||X||_F.
+        norm: ||X||_F / unit.
         ut: shape (R, M), rows from ``rank`` on zero.
         vt: shape (R, N), likewise.
         num_changed: entries that the sweep changed.
         rank: how many rows are live.
         constraints: of U and of V.
+        scale: of the product, 1 where None.
+        offset: added to every entry, 0 where None.
+        penalty: added to the squared error in the objective.
+        unit: see ``squared_error``.
+        sweep: how many sweeps were done.
     """
     bounded = any(c.has_bounds for c in constraints)
     integer = any(c.is_integer for c in constraints)
-    value = objective(xt, ut, vt)
+    error = squared_error(xt, ut, vt, scale, offset, unit)
     return History(
-        objective=value,
-        relative_error=relative_error(value, norm),
+        sweeps=jnp.asarray(sweep, jnp.int32),
+        objective=error * unit * unit + penalty,
+        relative_error=relative_error(error, norm),
         bound_share=_bound_share(ut, vt, rank, constraints) if bounded else None,
         num_changed=num_changed if integer else None,
         projected_gradient=None if integer else _projected_gradient(xt, ut, vt, constraints),

@@ -6,6 +6,7 @@ the padding off again.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,43 +17,67 @@ from jax import Array, lax
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers import bucketed
-from lrfjax.solvers.constraints import Constraint, IntegerBox, NonNegative, Real
+from lrfjax.solvers.bcd import FactorModel
+from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
 from lrfjax.types import Factors, Result
 
-_STARTS = ("svd", "nndsvd", "random")
+_STARTS = ("svd", "balanced", "nndsvd", "random")
+
+Pair = float | Array | tuple[float | Array, float | Array]
+"""One number for both factors, or one for U and one for V."""
 
 
 def imf(
     x: Any,
     rank: int | Array,
     *,
-    bounds: tuple[float, float] = (-16, 15),
+    bounds: tuple[Any, Any] = (-16, 15),
     num_iters: int = 10,
     tol: float | Array = 0.0,
     init: str | Factors = "svd",
     key: Array | None = None,
     record_every: int = 1,
+    l1: Pair = 0.0,
+    l2: Pair = 0.0,
+    frozen: tuple[Any, Any] = (False, False),
+    fit_scale: bool = False,
+    fit_offset: bool = False,
+    num_restarts: int = 1,
 ) -> Result:
-    """Factorize X ~ U V^T with integers in [lower, upper] for entries of U and V.
+    """Factorize X ~ scale * U V^T + offset with integers in [lower, upper] in U and V.
 
     Minimises ||X - U V^T||_F^2 by block coordinate descent (arXiv 2408.12691, section 3,
-    algorithm 1). The objective never rises from entry to entry of the history.
+    algorithm 1). The objective never rises from entry to entry of the history. The defaults are
+    the paper's; ``init="balanced"`` ends far lower, and ``fit_scale`` with ``fit_offset`` lower
+    again (the README has the figures).
 
     Args:
         x: shape (..., M, N), real numbers; computed in float32, or in float64 where x64 is on.
         rank: number of columns, 1 to min(M, N). Traced, it costs no compilation, and the factors
             then have min(M, N) columns, those from ``rank`` on zero.
-        bounds: (lower, upper), integers. The default is the paper's.
+        bounds: (lower, upper), integers; either may be an array of shape (rank,), one bound for
+            each column. The default is the paper's.
         num_iters: sweeps at most; static.
         tol: stop when a sweep lowers the objective by no more than this share of it. 0 stops only
             at a fixed point, where a sweep changes nothing.
         init: ``"svd"``, the paper's start: U S^(1/2) and V S^(1/2) of the truncated SVD, from
-            which the first sweep sets off without rounding; ``"random"`` with a ``key``; or
+            which the first sweep sets off without rounding; ``"balanced"``, the same product with
+            U and V scaled so that rounding them costs least; ``"random"`` with a ``key``; or
             ``Factors`` to continue from.
-        key: a JAX PRNG key, for ``init="random"``.
+        key: a JAX PRNG key, for ``init="random"``; all problems of a batch draw from it alike.
         record_every: sweeps from one entry of the history to the next, a divisor of
             ``num_iters``; static. Stopping is decided where an entry is made, so a solver that is
             only asked for its factors is faster with ``record_every=num_iters``.
+        l1: see ``factorize``. For integers it is a dead zone before rounding.
+        l2: see ``factorize``.
+        frozen: see ``factorize``.
+        fit_scale: fit ``result.factors.scale`` in closed form after each sweep; otherwise it is
+            None and stands for 1.
+        fit_offset: fit ``result.factors.offset`` likewise, starting from the mean of X; otherwise
+            it is None and stands for 0.
+        num_restarts: tries that many starts and returns the best by the last objective, with the
+            histories of all in ``result.restarts``: different gauges and scales for ``"balanced"``,
+            different draws for ``"random"``.
 
     Returns:
         A ``Result``. Zero sweeps give the rounded and clamped start.
@@ -70,7 +95,7 @@ def imf(
     """
     lower, upper = checks.integer_bounds("bounds", bounds)
     x = checks.matrix("x", x)
-    box = IntegerBox(np.asarray(lower, x.dtype), np.asarray(upper, x.dtype))
+    box = IntegerBox(lower.astype(x.dtype), upper.astype(x.dtype))
     return factorize(
         x,
         rank,
@@ -80,6 +105,12 @@ def imf(
         init=init,
         key=key,
         record_every=record_every,
+        l1=l1,
+        l2=l2,
+        frozen=frozen,
+        fit_scale=fit_scale,
+        fit_offset=fit_offset,
+        num_restarts=num_restarts,
     )
 
 
@@ -92,6 +123,10 @@ def nmf(
     init: str | Factors = "nndsvd",
     key: Array | None = None,
     record_every: int = 1,
+    l1: Pair = 0.0,
+    l2: Pair = 0.0,
+    frozen: tuple[Any, Any] = (False, False),
+    num_restarts: int = 1,
 ) -> Result:
     """Factorize X ~ U V^T with non-negative U and V, by HALS (Cichocki and Phan, 2009).
 
@@ -102,10 +137,14 @@ def nmf(
         tol: stop when a sweep lowers the objective by no more than this share of it; 0 for never.
         init: ``"nndsvd"`` (Boutsidis and Gallopoulos, 2008), ``"svd"`` (clipped at zero),
             ``"random"`` with a ``key``, or ``Factors`` to continue from.
-        key: a JAX PRNG key, for ``init="random"``.
+        key: a JAX PRNG key, for ``init="random"``; all problems of a batch draw from it alike.
         record_every: sweeps from one entry of the history to the next, a divisor of
             ``num_iters``; static. Stopping is decided where an entry is made, so a solver that is
             only asked for its factors is faster with ``record_every=num_iters``.
+        l1: see ``factorize``.
+        l2: see ``factorize``.
+        frozen: see ``factorize``.
+        num_restarts: with ``init="random"``, tries that many draws and returns the best.
 
     Returns:
         A ``Result``. Zero sweeps give the start, clipped at zero.
@@ -132,15 +171,19 @@ def nmf(
         init=init,
         key=key,
         record_every=record_every,
+        l1=l1,
+        l2=l2,
+        frozen=frozen,
+        num_restarts=num_restarts,
     )
 
 
-def svd(x: Any, rank: int) -> Result:
+def svd(x: Any, rank: int | Array) -> Result:
     """Factorize X ~ U V^T without constraints, by the truncated SVD: the best fit of its rank.
 
     Args:
         x: shape (..., M, N), real numbers.
-        rank: number of columns, 1 to min(M, N).
+        rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
 
     Returns:
         A ``Result`` with the singular values split evenly, u = U S^(1/2) and v = V S^(1/2), and a
@@ -158,9 +201,10 @@ def svd(x: Any, rank: int) -> Result:
         0.6
     """
     x = checks.matrix("x", x)
-    rank = checks.integer("rank", rank, 1, min(x.shape[-2:]))
-    result = bucketed.solve_svd(_flatten_batch(x), np.int32(rank))
-    return bucketed.trim(_restore_batch(result, x.shape[:-2]), rank)
+    width = _width(rank, min(x.shape[-2:]))
+    live: Any = np.int32(width) if checks.is_concrete(rank) else rank
+    result = bucketed.solve_svd(_flatten_batch(x), live)
+    return bucketed.trim(_restore_batch(result, x.shape[:-2]), width)
 
 
 def factorize(
@@ -173,24 +217,47 @@ def factorize(
     init: str | Factors = "svd",
     key: Array | None = None,
     record_every: int = 1,
+    l1: Pair = 0.0,
+    l2: Pair = 0.0,
+    frozen: tuple[Any, Any] = (False, False),
+    fit_scale: bool = False,
+    fit_offset: bool = False,
+    num_restarts: int = 1,
 ) -> Result:
-    """Factorize X ~ U V^T by block coordinate descent, under one constraint for each factor.
+    """Factorize X ~ scale * U V^T + offset, under one constraint for each factor.
 
     The common ground of ``imf`` and ``nmf``; any other pair is as good: ``(NonNegative(),
     Real())`` is semi-NMF, ``(IntegerBox(lower, upper), Real())`` has integers in U alone.
+    Minimises by block coordinate descent
+
+        ||X - scale * U V^T - offset||_F^2 + N (2 a |U|_1 + b ||U||_F^2)
+                                           + M (2 c |V|_1 + d ||V||_F^2)
+
+    with l1 = (a, c) and l2 = (b, d): penalties are scaled by the other dimension, as in the
+    published code, so that their effect does not depend on the size of X. Every update is closed
+    form, so this objective never rises.
 
     Args:
         x: shape (..., M, N), real numbers.
         rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
-        constraints: of U and of V.
+        constraints: of U and of V. Bounds may be arrays of shape (rank,), one for each column.
         num_iters: sweeps at most; static.
         tol: stop when a sweep lowers the objective by no more than this share of it; 0 for never.
-        init: ``"svd"``, ``"nndsvd"``, ``"random"`` with a ``key``, or ``Factors`` of shapes
-            (..., M, rank) and (..., N, rank).
-        key: a JAX PRNG key, for ``init="random"``.
+        init: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` with a ``key``, or ``Factors``
+            of shapes (..., M, rank) and (..., N, rank). Factors that violate a constraint are
+            projected on it, frozen columns excepted.
+        key: a JAX PRNG key, for ``init="random"``; all problems of a batch draw from it alike.
         record_every: sweeps from one entry of the history to the next, a divisor of
             ``num_iters``; static. Stopping is decided where an entry is made, so a solver that is
             only asked for its factors is faster with ``record_every=num_iters``.
+        l1: weight of the magnitudes of the entries, at least 0; one for both factors or a pair.
+        l2: weight of their squares, likewise.
+        frozen: for U and V, whether it is kept as ``init`` gives it: True, False, or an array of
+            shape (rank,) for single columns. To encode against a known dictionary, freeze V.
+        fit_scale: fit a scale of the product after each sweep; both constraints must be boxes,
+            since otherwise the factors can take it up.
+        fit_offset: fit an offset after each sweep.
+        num_restarts: tries that many starts (``"balanced"`` or ``"random"``), returns the best.
 
     Returns:
         A ``Result``.
@@ -209,38 +276,117 @@ def factorize(
         )
     if checks.is_concrete(tol):
         tol = checks.real("tol", tol, 0.0)
+    elif jnp.ndim(tol) != 0:
+        raise InputTypeError(f"tol must be a scalar, got shape {jnp.shape(tol)}")
     is_traced = not checks.is_concrete(rank)
-    if is_traced and jnp.ndim(rank) != 0:
-        raise InputTypeError(f"rank must be a scalar, got shape {jnp.shape(rank)}")
-    width = limit if is_traced else checks.integer("rank", rank, 1, limit)
+    width = _width(rank, limit)
     bucket = bucketed.rank_bucket(width, limit)
     start, given = _check_start(init, key, x.shape, width, bucket)
-
+    models = _make_models(constraints, l1, l2, frozen, x, width, bucket)
+    if any(m.frozen is not None for m in models) and start != "given":
+        raise InputError(f"frozen needs init to be Factors, got init={init!r}")
+    num_restarts = checks.integer("num_restarts", num_restarts, 1)
+    if num_restarts > 1 and start not in ("balanced", "random"):
+        raise InputError(
+            f'num_restarts={num_restarts} needs init="balanced" or "random", got {init!r}'
+        )
+    if fit_scale and not all(isinstance(m.constraint, Box) for m in models):
+        raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
+    if isinstance(init, Factors):
+        for name, value, is_fitted in (
+            ("scale", init.scale, fit_scale),
+            ("offset", init.offset, fit_offset),
+        ):
+            if value is not None and not is_fitted:
+                raise InputError(f"init.{name} is given, so fit_{name} must be True, got False")
+    plan = bucketed.Plan(
+        start, bucket, num_iters, record_every, num_restarts, bool(fit_scale), bool(fit_offset)
+    )
     # NumPy scalars of fixed dtypes: a Python int and a jnp.int32 would compile separately.
     live: Any = rank if is_traced else np.int32(width)
     stop: Any = tol.astype(x.dtype) if isinstance(tol, Array) else np.asarray(tol, x.dtype)
-    result = bucketed.solve(
-        _flatten_batch(x),
-        given,
-        live,
-        stop,
-        constraints,
-        start=start,
-        num_iters=num_iters,
-        record_every=record_every,
-        bucket=bucket,
-    )
+    result = bucketed.solve(_flatten_batch(x), given, live, stop, models, plan=plan)
     return bucketed.trim(_restore_batch(result, x.shape[:-2]), width)
 
 
 def reconstruct(factors: Factors) -> Array:
-    """Return U V^T, of shape (..., M, N), computed at full precision.
+    """Return scale * U V^T + offset, of shape (..., M, N), computed at full precision.
 
     Args:
         factors: U of shape (..., M, R) and V of shape (..., N, R).
     """
     v_transposed = jnp.swapaxes(factors.v, -1, -2)
-    return jnp.matmul(factors.u, v_transposed, precision=lax.Precision.HIGHEST)
+    product = jnp.matmul(factors.u, v_transposed, precision=lax.Precision.HIGHEST)
+    if factors.scale is not None:
+        product = jnp.asarray(factors.scale)[..., None, None] * product
+    if factors.offset is not None:
+        product = product + jnp.asarray(factors.offset)[..., None, None]
+    return product
+
+
+def _make_models(
+    constraints: Any,
+    l1: Pair,
+    l2: Pair,
+    frozen: Any,
+    x: Array,
+    width: int,
+    bucket: int,
+) -> tuple[FactorModel, FactorModel]:
+    """Check what is asked of the factors, and pad what comes by column to the bucket."""
+    if not isinstance(constraints, tuple) or len(constraints) != 2:
+        raise InputTypeError(f"constraints must be a pair, for U and V, got {constraints!r}")
+    if not isinstance(frozen, tuple) or len(frozen) != 2:
+        raise InputTypeError(f"frozen must be a pair, for U and V, got {frozen!r}")
+    models = []
+    for index, (constraint, kept) in enumerate(zip(constraints, frozen, strict=True)):
+        if not hasattr(constraint, "project"):
+            raise InputTypeError(f"constraints must hold constraints, got {constraint!r}")
+        weights = [
+            _weight(name, value, index, x.dtype) * x.shape[-1 - index]
+            for name, value in (("l1", l1), ("l2", l2))
+        ]
+        by_column = jax.tree.map(
+            partial(_pad_column_values, "constraints", width=width, bucket=bucket), constraint
+        )
+        mask = None
+        if not (isinstance(kept, bool) and not kept):
+            values = np.full(width, kept) if isinstance(kept, bool) else kept
+            if np.ndim(values) != 1 or jnp.asarray(values).dtype != bool:
+                raise InputTypeError(f"frozen must be bool or arrays of bool, got {kept!r}")
+            mask = _pad_column_values("frozen", values, width=width, bucket=bucket)
+        models.append(FactorModel(by_column, weights[0], weights[1], mask))
+    return models[0], models[1]
+
+
+def _weight(name: str, value: Any, index: int, dtype: Any) -> Any:
+    """Return the penalty weight of one factor as a scalar of the dtype of X."""
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise InputTypeError(f"{name} must be a number or a pair, got {value!r}")
+        value = value[index]
+    if not checks.is_concrete(value):
+        return value.astype(dtype)
+    return np.asarray(checks.real(name, value, 0.0), dtype)
+
+
+def _pad_column_values(name: str, values: Any, *, width: int, bucket: int) -> Any:
+    """Repeat the last of ``width`` values by column up to the bucket; scalars pass."""
+    if np.ndim(values) == 0:
+        return values
+    if np.shape(values) != (width,):
+        raise InputError(f"{name} must have one value for each of {width} columns, got {values!r}")
+    pad: Any = np.pad if checks.is_concrete(values) else jnp.pad
+    return pad(values, (0, bucket - width), mode="edge")
+
+
+def _width(rank: Any, limit: int) -> int:
+    """Return the number of columns for a rank: itself, or ``limit`` where it is traced."""
+    if checks.is_concrete(rank):
+        return checks.integer("rank", rank, 1, limit)
+    if rank.ndim != 0 or not jnp.issubdtype(rank.dtype, jnp.integer):
+        raise InputTypeError(f"rank must be an integer scalar, got {rank.dtype}{rank.shape}")
+    return limit
 
 
 def _flatten_batch(x: Any) -> Any:
@@ -262,7 +408,8 @@ def _check_start(
     if isinstance(init, Factors):
         *batch, num_rows, num_columns = shape
         padded = []
-        for name, given, length in (("u", init.u, num_rows), ("v", init.v, num_columns)):
+        for name, part, length in (("u", init.u, num_rows), ("v", init.v, num_columns)):
+            given = checks.real_array(f"init.{name}", part)
             if given.shape != (expected := (*batch, length, width)):
                 raise InputError(f"init.{name} must have shape {expected}, got {given.shape}")
             padding = [(0, 0)] * (len(batch) + 1) + [(0, bucket - width)]
@@ -272,7 +419,14 @@ def _check_start(
             else:
                 columns = jnp.pad(given, padding)
             padded.append(_flatten_batch(columns))
-        return "given", Factors(*padded)
+        affine = []
+        for name, value in (("scale", init.scale), ("offset", init.offset)):
+            if value is not None and jnp.shape(value) != tuple(batch):
+                raise InputError(
+                    f"init.{name} must have shape {tuple(batch)}, got {jnp.shape(value)}"
+                )
+            affine.append(jnp.ravel(value) if value is not None and len(batch) > 1 else value)
+        return "given", Factors(padded[0], padded[1], affine[0], affine[1])
     if not isinstance(init, str):
         raise InputTypeError(f"init must be one of {_STARTS} or Factors, got {init!r}")
     checks.one_of("init", init, _STARTS)
@@ -280,4 +434,4 @@ def _check_start(
         return init, None
     if key is None:
         raise InputError('key must be given with init="random", got None')
-    return init, key
+    return init, checks.prng_key("key", key)

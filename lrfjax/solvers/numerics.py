@@ -69,7 +69,9 @@ def sum_of_squares(x: Array) -> Array:
 
 
 def power_of_two_near(x: Array) -> Array:
-    """Return a power of four within a factor of four of max |x|, or 1 where that is zero.
+    """Return a power of four near max |x|, or 1 where that is zero.
+
+    Within a factor of four where max |x| lies in [2^-124, 2^124], and the nearest of these beyond.
 
     Scaling by it, or by its square root, changes exponents only and so loses nothing.
 
@@ -81,5 +83,6 @@ def power_of_two_near(x: Array) -> Array:
     """
     largest = jnp.max(jnp.abs(x), initial=0.0)
     _, exponent = jnp.frexp(largest)
-    scale = jnp.ldexp(jnp.ones((), x.dtype), 2 * (exponent // 2))
+    exponent = jnp.clip(2 * (exponent // 2), -124, 124)
+    scale = jnp.ldexp(jnp.ones((), x.dtype), exponent)
     return jnp.where((largest > 0) & jnp.isfinite(largest), scale, jnp.ones((), x.dtype))

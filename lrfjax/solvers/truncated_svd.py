@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lrfjax import checks
+from lrfjax.errors import InputError
 from lrfjax.solvers.initialize import fix_signs
 
 
-def truncated_svd(x: Array, rank: int | None = None) -> tuple[Array, Array, Array]:
+def truncated_svd(x: Any, rank: int | None = None) -> tuple[Array, Array, Array]:
     """Return the leading singular triplets, X ~ U diag(s) V^T, with reproducible signs.
 
     Computed by a backward-stable singular value decomposition (LAPACK on CPU), not through a Gram
@@ -24,13 +28,21 @@ def truncated_svd(x: Array, rank: int | None = None) -> tuple[Array, Array, Arra
         s of shape (..., rank) between them in the tuple, non-negative and falling. The largest
         entry of each column of V is positive.
 
+    Raises:
+        InputError: a rank out of range, or fewer than two axes.
+        InputTypeError: a wrong type.
+
     Example:
         >>> import jax.numpy as jnp
         >>> u, s, v = truncated_svd(jnp.array([[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]]))
         >>> print(s)
         [4. 3.]
     """
-    rank = min(x.shape[-2:]) if rank is None else rank
+    x = jnp.asarray(checks.real_array("x", x))
+    if x.ndim < 2:
+        raise InputError(f"x must have at least 2 axes (..., M, N), got shape {x.shape}")
+    limit = min(x.shape[-2:])
+    rank = limit if rank is None else checks.integer("rank", rank, 0, limit)
     u, s, v = _full_svd(x)
     return u[..., :rank], s[..., :rank], v[..., :rank]
 

@@ -1,0 +1,267 @@
+"""What may be asked of a factor beyond its set: penalties, frozen columns, bounds by column; and
+the affine model with its starts."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lrfjax
+from tests.problems import integer_matrices, low_rank_integers
+
+EPS = np.finfo(np.float32).eps
+SHAPE, RANK = (14, 9), 4
+BOX = lrfjax.IntegerBox(np.float32(-5), np.float32(6))
+CONSTRAINTS = {
+    "integers": (BOX, BOX),
+    "non-negative": (lrfjax.NonNegative(), lrfjax.NonNegative()),
+    "real": (lrfjax.Real(), lrfjax.Real()),
+    "box": (lrfjax.Box(np.float32(-2), np.float32(1)), lrfjax.Box(np.float32(-9), np.float32(9))),
+    "mixed": (BOX, lrfjax.Real()),
+}
+
+
+def _objective(x, factors, l1, l2):
+    """Return the penalised objective of ``factorize`` in float64."""
+    u, v = (np.asarray(f, np.float64) for f in (factors.u, factors.v))
+    scale = 1.0 if factors.scale is None else np.asarray(factors.scale, np.float64)[:, None, None]
+    offset = (
+        0.0 if factors.offset is None else np.asarray(factors.offset, np.float64)[:, None, None]
+    )
+    fit = scale * (u @ np.swapaxes(v, -1, -2)) + offset
+    value = ((x - fit) ** 2).sum(axis=(-2, -1))
+    for factor, a, b, size in ((u, l1[0], l2[0], x.shape[-1]), (v, l1[1], l2[1], x.shape[-2])):
+        magnitudes, squares = np.abs(factor).sum(axis=(-2, -1)), (factor**2).sum(axis=(-2, -1))
+        value = value + size * (2 * a * magnitudes + b * squares)
+    return value
+
+
+def _descend(x, num_sweeps, **params):
+    """Return results after 0, 1, 2, ... sweeps, each started from the one before."""
+    results = [lrfjax.factorize(x, RANK, num_iters=0, **params)]
+    for _ in range(num_sweeps):
+        again = {**params, "init": results[-1].factors}
+        results.append(lrfjax.factorize(x, RANK, num_iters=1, **again))
+    return results
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+@pytest.mark.parametrize(
+    ("l1", "l2"), [((0.5, 0.0), (0.0, 0.0)), ((0.0, 0.0), (0.3, 0.1)), ((0.2, 0.4), (0.1, 0.2))]
+)
+def test_the_penalised_objective_never_rises(name, l1, l2):
+    x = np.abs(low_rank_integers(3, 40, SHAPE, 3))
+    results = _descend(x, 8, constraints=CONSTRAINTS[name], l1=l1, l2=l2)
+    values = np.array([_objective(x.astype(np.float64), r.factors, l1, l2) for r in results])
+    slack = 10 * EPS * (x.astype(np.float64) ** 2).sum(axis=(1, 2))
+    assert np.all(np.diff(values, axis=0) <= slack)
+    assert np.all(values[-1] < values[0])
+    for result, value in zip(results, values, strict=True):
+        assert np.allclose(result.history.objective[:, -1], value, rtol=1e-4)
+
+
+def test_a_penalised_column_update_is_the_best_of_all_integers():
+    rng = np.random.default_rng(8)
+    for _ in range(15):
+        x = rng.integers(-20, 21, (1, 4)).astype(np.float32)
+        v = rng.integers(-3, 4, (4, 1)).astype(np.float32)
+        l1, l2 = rng.random(2) * 8
+        start = lrfjax.Factors(jnp.zeros((1, 1)), jnp.asarray(v))
+        result = lrfjax.imf(
+            x, 1, bounds=(-3, 3), num_iters=1, init=start, l1=(l1, 0), l2=(l2, 0),
+            frozen=(False, True),
+        )  # fmt: skip
+        costs = {
+            u: ((x - u * v.T) ** 2).sum() + 4 * (2 * l1 * abs(u) + l2 * u * u) for u in range(-3, 4)
+        }
+        found = int(result.factors.u[0, 0])
+        if v.any():
+            assert costs[found] <= min(costs.values()) * (1 + 1e-5)
+
+
+def test_an_l1_penalty_makes_factors_sparse(luma_matrix):
+    shares = [
+        float(np.mean(np.asarray(lrfjax.imf(luma_matrix, 12, l1=(weight, 0)).factors.u) == 0))
+        for weight in (0.0, 3.0, 30.0)
+    ]
+    assert shares[0] < shares[1] < shares[2]
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_a_frozen_factor_is_kept_and_the_other_one_fits_it(name):
+    x = np.abs(low_rank_integers(4, 1, SHAPE, 3)[0])
+    dictionary = np.abs(np.random.default_rng(0).normal(0, 2, (SHAPE[1], RANK))).astype(np.float32)
+    start = lrfjax.Factors(np.ones((SHAPE[0], RANK), np.float32), dictionary)
+    result = lrfjax.factorize(
+        x, RANK, constraints=CONSTRAINTS[name], init=start, frozen=(False, True), num_iters=20
+    )
+    assert np.array_equal(result.factors.v, dictionary)
+    history = np.asarray(result.history.objective)
+    assert history[-1] < history[0]
+    assert np.all(np.diff(history) <= 10 * EPS * (x**2).sum())
+    if name == "real":
+        best = np.linalg.lstsq(dictionary, x.T, rcond=None)[1].sum()
+        assert np.isclose(history[-1], best, rtol=0.2)
+
+
+def test_single_columns_can_be_frozen():
+    x = low_rank_integers(5, 1, SHAPE, 3)[0]
+    first = lrfjax.imf(x, RANK, num_iters=2)
+    kept = np.array([True, False, True, False])
+    second = lrfjax.imf(x, RANK, num_iters=5, init=first.factors, frozen=(kept, kept))
+    for before, after in (
+        (first.factors.u, second.factors.u),
+        (first.factors.v, second.factors.v),
+    ):
+        assert np.array_equal(np.asarray(before)[:, kept], np.asarray(after)[:, kept])
+    assert float(second.history.objective[-1]) <= float(first.history.objective[-1])
+
+
+@given(seed=st.integers(0, 999))
+@settings(max_examples=15, deadline=None)
+def test_every_column_keeps_its_own_bounds(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 30, SHAPE).astype(np.float32)
+    lower = -rng.integers(0, 9, RANK)
+    upper = lower + rng.integers(1, 9, RANK)
+    result = lrfjax.imf(x, RANK, bounds=(lower, upper), num_iters=3)
+    for factor in (np.asarray(result.factors.u), np.asarray(result.factors.v)):
+        assert np.array_equal(factor, np.round(factor))
+        assert np.all(factor >= lower)
+        assert np.all(factor <= upper)
+    same = lrfjax.imf(x, RANK, bounds=(np.full(RANK, -4), np.full(RANK, 3)), num_iters=3)
+    plain = lrfjax.imf(x, RANK, bounds=(-4, 3), num_iters=3)
+    assert np.array_equal(same.factors.u, plain.factors.u)
+
+
+@pytest.mark.parametrize(("fit_scale", "fit_offset"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("init", ["svd", "balanced"])
+def test_scale_and_offset_never_raise_the_objective(fit_scale, fit_offset, init):
+    x = integer_matrices(2, 40, SHAPE, 255) + 90
+    params = {
+        "constraints": (BOX, BOX),
+        "init": init,
+        "fit_scale": fit_scale,
+        "fit_offset": fit_offset,
+    }
+    results = _descend(x, 8, **params)
+    zeros = (0.0, 0.0)
+    values = np.array([_objective(x.astype(np.float64), r.factors, zeros, zeros) for r in results])
+    slack = 10 * EPS * (x.astype(np.float64) ** 2).sum(axis=(1, 2))
+    assert np.all(np.diff(values, axis=0) <= slack)
+    last = results[-1].factors
+    assert (last.scale is not None) == fit_scale
+    assert (last.offset is not None) == fit_offset
+    # The closed form is the minimum: no other line through the fitted entries is better.
+    for i in range(3):
+        z = (np.asarray(last.u[i], np.float64) @ np.asarray(last.v[i], np.float64).T).ravel()
+        columns = [z] * fit_scale + [np.ones_like(z)] * fit_offset
+        rest = x[i].ravel() - (0 if fit_scale else z)
+        fitted = np.linalg.lstsq(np.stack(columns, 1), rest, rcond=None)[0]
+        ours = [f[i] for f in (last.scale, last.offset) if f is not None]
+        assert np.allclose(fitted, ours, rtol=1e-3, atol=1e-3)
+
+
+def test_reconstruction_uses_scale_and_offset():
+    x = integer_matrices(2, 3, SHAPE, 255) + 90
+    result = lrfjax.imf(x, RANK, init="balanced", fit_scale=True, fit_offset=True)
+    residual = x - np.asarray(lrfjax.reconstruct(result.factors))
+    assert np.allclose((residual**2).sum(axis=(1, 2)), result.history.objective[:, -1], rtol=1e-4)
+
+
+def test_better_starts_end_lower(luma_matrix):
+    errors = [
+        float(lrfjax.imf(luma_matrix, 12, **params).history.relative_error[-1])
+        for params in (
+            {},
+            {"init": "balanced"},
+            {"init": "balanced", "fit_scale": True, "fit_offset": True},
+        )
+    ]
+    bound = float(lrfjax.svd(luma_matrix, 12).history.relative_error[0])
+    excess = np.square(errors) - bound**2
+    assert excess[2] < excess[1] < excess[0]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"init": "balanced"},
+        {"init": "balanced", "fit_scale": True, "fit_offset": True},
+        {"init": "random", "key": jax.random.key(2)},
+    ],
+)
+def test_restarts_return_the_best_and_all_histories(params, luma_matrix):
+    x = np.stack([luma_matrix[:60], luma_matrix[60:120]])
+    many = lrfjax.imf(x, 5, num_iters=4, num_restarts=10, **params)
+    assert many.restarts.objective.shape == (2, 10, 5)
+    finals = np.asarray(many.restarts.objective[:, :, -1])
+    assert np.array_equal(many.history.objective[:, -1], finals.min(axis=1))
+    assert len(np.unique(finals[0])) > 5
+    if "key" not in params:
+        one = lrfjax.imf(x, 5, num_iters=4, **params)
+        assert one.restarts is None
+        assert np.allclose(one.history.objective, many.restarts.objective[:, 0], rtol=1e-3)
+
+
+def test_the_balanced_start_has_equal_root_mean_squares():
+    from lrfjax.solvers.initialize import balanced_start, svd_start
+
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(500, 12)).astype(np.float32))
+    ut, vt = balanced_start(x, 5, 1.0)
+    rms = [np.sqrt((np.asarray(f) ** 2).mean(axis=1)) for f in (ut, vt)]
+    assert np.allclose(*rms, rtol=1e-3)
+    plain = svd_start(x, 5, 1.0)
+    assert np.allclose(ut.T @ vt, plain[0].T @ plain[1], atol=1e-4)
+
+
+def test_models_compile_once_a_bucket(compilations):
+    x = np.random.default_rng(0).integers(0, 256, (40, 24)).astype(np.float32)
+    for rank, weight in itertools.product((2, 5, 8), (0.0, 1, np.float64(2.5))):
+        lrfjax.imf(
+            x, rank, num_iters=2, init="balanced", fit_scale=True, l1=weight, l2=(weight, 0),
+            bounds=(np.full(rank, -9), np.arange(rank) + 1),
+        )  # fmt: skip
+    assert compilations.count <= 1
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"l1": -1}, lrfjax.InputError, "l1 must be at least 0.0, got -1"),
+        ({"l2": (0, np.nan)}, lrfjax.InputError, "l2 must be at least 0.0, got nan"),
+        ({"l1": (1, 2, 3)}, lrfjax.InputTypeError, "l1 must be a number or a pair"),
+        ({"frozen": (True, False)}, lrfjax.InputError, "frozen needs init to be Factors"),
+        ({"frozen": True}, lrfjax.InputTypeError, "frozen must be a pair"),
+        ({"frozen": (np.ones(3), False)}, lrfjax.InputTypeError, "frozen must be bool"),
+        (
+            {"frozen": (np.ones(3, bool), False)},
+            lrfjax.InputError,
+            "frozen must have one value for each of 2 columns",
+        ),
+        ({"num_restarts": 0}, lrfjax.InputError, "num_restarts must be at least 1, got 0"),
+        ({"num_restarts": 3}, lrfjax.InputError, "num_restarts=3 needs init"),
+        ({"bounds": ([-1, -2, -3], 4)}, lrfjax.InputError, "one value for each of 2 columns"),
+        (
+            {"init": lrfjax.Factors(np.ones((4, 2)), np.ones((3, 2)), scale=np.float32(2))},
+            lrfjax.InputError,
+            "init.scale is given, so fit_scale must be True",
+        ),
+    ],
+)
+def test_bad_models(params, error, message):
+    with pytest.raises(error, match=message):
+        lrfjax.imf(np.arange(12.0).reshape(4, 3), 2, **params)
+
+
+def test_a_scale_needs_bounds():
+    with pytest.raises(lrfjax.InputError, match="fit_scale needs both factors bounded"):
+        lrfjax.factorize(np.eye(4), 2, constraints=(BOX, lrfjax.Real()), fit_scale=True)
+    with pytest.raises(lrfjax.InputTypeError, match="constraints must be a pair"):
+        lrfjax.factorize(np.eye(4), 2, constraints=BOX)
+    with pytest.raises(lrfjax.InputTypeError, match="constraints must hold constraints"):
+        lrfjax.factorize(np.eye(4), 2, constraints=("int", BOX))
