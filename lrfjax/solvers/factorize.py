@@ -6,10 +6,8 @@ the padding off again.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -17,14 +15,16 @@ from jax import Array, lax
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers import bucketed
-from lrfjax.solvers.bcd import FactorModel
+from lrfjax.solvers.arguments import (
+    Pair,
+    check_start,
+    flatten_batch,
+    make_models,
+    padded_width,
+    restore_batch,
+)
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
 from lrfjax.types import Factors, Result
-
-_STARTS = ("svd", "balanced", "nndsvd", "random")
-
-Pair = float | Array | tuple[float | Array, float | Array]
-"""One number for both factors, or one for U and one for V."""
 
 
 def imf(
@@ -201,10 +201,10 @@ def svd(x: Any, rank: int | Array) -> Result:
         0.6
     """
     x = checks.matrix("x", x)
-    width = _width(rank, min(x.shape[-2:]))
+    width = padded_width(rank, min(x.shape[-2:]))
     live: Any = np.int32(width) if checks.is_concrete(rank) else rank
-    result = bucketed.solve_svd(_flatten_batch(x), live)
-    return bucketed.trim(_restore_batch(result, x.shape[:-2]), width)
+    result = bucketed.solve_svd(flatten_batch(x), live)
+    return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
 
 
 def factorize(
@@ -279,10 +279,10 @@ def factorize(
     elif jnp.ndim(tol) != 0:
         raise InputTypeError(f"tol must be a scalar, got shape {jnp.shape(tol)}")
     is_traced = not checks.is_concrete(rank)
-    width = _width(rank, limit)
+    width = padded_width(rank, limit)
     bucket = bucketed.rank_bucket(width, limit)
-    start, given = _check_start(init, key, x.shape, width, bucket)
-    models = _make_models(constraints, l1, l2, frozen, x, width, bucket)
+    start, given = check_start(init, key, x.shape, width, bucket)
+    models = make_models(constraints, l1, l2, frozen, x, width, bucket)
     if any(m.frozen is not None for m in models) and start != "given":
         raise InputError(f"frozen needs init to be Factors, got init={init!r}")
     num_restarts = checks.integer("num_restarts", num_restarts, 1)
@@ -305,8 +305,8 @@ def factorize(
     # NumPy scalars of fixed dtypes: a Python int and a jnp.int32 would compile separately.
     live: Any = rank if is_traced else np.int32(width)
     stop: Any = tol.astype(x.dtype) if isinstance(tol, Array) else np.asarray(tol, x.dtype)
-    result = bucketed.solve(_flatten_batch(x), given, live, stop, models, plan=plan)
-    return bucketed.trim(_restore_batch(result, x.shape[:-2]), width)
+    result = bucketed.solve(flatten_batch(x), given, live, stop, models, plan=plan)
+    return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
 
 
 def reconstruct(factors: Factors) -> Array:
@@ -322,116 +322,3 @@ def reconstruct(factors: Factors) -> Array:
     if factors.offset is not None:
         product = product + jnp.asarray(factors.offset)[..., None, None]
     return product
-
-
-def _make_models(
-    constraints: Any,
-    l1: Pair,
-    l2: Pair,
-    frozen: Any,
-    x: Array,
-    width: int,
-    bucket: int,
-) -> tuple[FactorModel, FactorModel]:
-    """Check what is asked of the factors, and pad what comes by column to the bucket."""
-    if not isinstance(constraints, tuple) or len(constraints) != 2:
-        raise InputTypeError(f"constraints must be a pair, for U and V, got {constraints!r}")
-    if not isinstance(frozen, tuple) or len(frozen) != 2:
-        raise InputTypeError(f"frozen must be a pair, for U and V, got {frozen!r}")
-    models = []
-    for index, (constraint, kept) in enumerate(zip(constraints, frozen, strict=True)):
-        if not hasattr(constraint, "project"):
-            raise InputTypeError(f"constraints must hold constraints, got {constraint!r}")
-        weights = [
-            _weight(name, value, index, x.dtype) * x.shape[-1 - index]
-            for name, value in (("l1", l1), ("l2", l2))
-        ]
-        by_column = jax.tree.map(
-            partial(_pad_column_values, "constraints", width=width, bucket=bucket), constraint
-        )
-        mask = None
-        if not (isinstance(kept, bool) and not kept):
-            values = np.full(width, kept) if isinstance(kept, bool) else kept
-            if np.ndim(values) != 1 or jnp.asarray(values).dtype != bool:
-                raise InputTypeError(f"frozen must be bool or arrays of bool, got {kept!r}")
-            mask = _pad_column_values("frozen", values, width=width, bucket=bucket)
-        models.append(FactorModel(by_column, weights[0], weights[1], mask))
-    return models[0], models[1]
-
-
-def _weight(name: str, value: Any, index: int, dtype: Any) -> Any:
-    """Return the penalty weight of one factor as a scalar of the dtype of X."""
-    if isinstance(value, tuple | list):
-        if len(value) != 2:
-            raise InputTypeError(f"{name} must be a number or a pair, got {value!r}")
-        value = value[index]
-    if not checks.is_concrete(value):
-        return value.astype(dtype)
-    return np.asarray(checks.real(name, value, 0.0), dtype)
-
-
-def _pad_column_values(name: str, values: Any, *, width: int, bucket: int) -> Any:
-    """Repeat the last of ``width`` values by column up to the bucket; scalars pass."""
-    if np.ndim(values) == 0:
-        return values
-    if np.shape(values) != (width,):
-        raise InputError(f"{name} must have one value for each of {width} columns, got {values!r}")
-    pad: Any = np.pad if checks.is_concrete(values) else jnp.pad
-    return pad(values, (0, bucket - width), mode="edge")
-
-
-def _width(rank: Any, limit: int) -> int:
-    """Return the number of columns for a rank: itself, or ``limit`` where it is traced."""
-    if checks.is_concrete(rank):
-        return checks.integer("rank", rank, 1, limit)
-    if rank.ndim != 0 or not jnp.issubdtype(rank.dtype, jnp.integer):
-        raise InputTypeError(f"rank must be an integer scalar, got {rank.dtype}{rank.shape}")
-    return limit
-
-
-def _flatten_batch(x: Any) -> Any:
-    """Return an array of more than three axes with all but the last two made one."""
-    return x.reshape(-1, *x.shape[-2:]) if x.ndim > 3 else x
-
-
-def _restore_batch(result: Result, batch: tuple[int, ...]) -> Result:
-    """Undo ``_flatten_batch`` in all leaves of a result."""
-    if len(batch) < 2:
-        return result
-    return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), result)
-
-
-def _check_start(
-    init: str | Factors, key: Array | None, shape: tuple[int, ...], width: int, bucket: int
-) -> tuple[str, Factors | Array | None]:
-    """Return the name of the start (static) and what it needs: padded factors, a key or None."""
-    if isinstance(init, Factors):
-        *batch, num_rows, num_columns = shape
-        padded = []
-        for name, part, length in (("u", init.u, num_rows), ("v", init.v, num_columns)):
-            given = checks.real_array(f"init.{name}", part)
-            if given.shape != (expected := (*batch, length, width)):
-                raise InputError(f"init.{name} must have shape {expected}, got {given.shape}")
-            padding = [(0, 0)] * (len(batch) + 1) + [(0, bucket - width)]
-            if checks.is_concrete(given):
-                checks.finite(f"init.{name}", given)
-                columns: Any = np.pad(np.asarray(given), padding)  # nothing to compile
-            else:
-                columns = jnp.pad(given, padding)
-            padded.append(_flatten_batch(columns))
-        affine = []
-        for name, value in (("scale", init.scale), ("offset", init.offset)):
-            if value is not None and jnp.shape(value) != tuple(batch):
-                raise InputError(
-                    f"init.{name} must have shape {tuple(batch)}, got {jnp.shape(value)}"
-                )
-            affine.append(jnp.ravel(value) if value is not None and len(batch) > 1 else value)
-        return "given", Factors(padded[0], padded[1], affine[0], affine[1])
-    if not isinstance(init, str):
-        raise InputTypeError(f"init must be one of {_STARTS} or Factors, got {init!r}")
-    checks.one_of("init", init, _STARTS)
-    if init != "random":
-        return init, None
-    if key is None:
-        raise InputError('key must be given with init="random", got None')
-    return init, checks.prng_key("key", key)
