@@ -260,7 +260,11 @@ ONES = (np.ones((4, 2), np.float32), np.ones((3, 2), np.float32))
         ({"init": "best"}, lrfjax.InputError, "init must be one of .* got 'best'"),
         ({"init": 3}, lrfjax.InputTypeError, "init must be one of .* got 3"),
         ({"init": "random"}, lrfjax.InputError, "key must be given"),
-        ({"init": "random", "key": 0}, lrfjax.InputTypeError, "key must be a JAX PRNG key, got 0"),
+        (
+            {"init": "random", "key": 0},
+            lrfjax.InputTypeError,
+            "key must be one JAX PRNG key, got 0",
+        ),
         (
             {"init": lrfjax.Factors(ONES[1], ONES[0])},
             lrfjax.InputError,

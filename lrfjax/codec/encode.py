@@ -246,5 +246,5 @@ def _check_products(rank: int, bits: int) -> None:
 def _host_factors(result: Result) -> tuple[np.ndarray, np.ndarray]:
     """Return the factors of a successful solve as NumPy arrays."""
     if int(result.status) == Status.FAILED:
-        raise SolverError("the factorization of the image failed: its objective is not finite")
+        raise SolverError("the factorization of the image failed: its relative error is not finite")
     return np.asarray(result.factors.u), np.asarray(result.factors.v)

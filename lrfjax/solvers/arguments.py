@@ -124,9 +124,14 @@ def check_start(
                 )
             affine.append(jnp.ravel(value) if value is not None and len(batch) > 1 else value)
         return "given", Factors(padded[0], padded[1], affine[0], affine[1])
+    return check_named_start(init, key, STARTS)
+
+
+def check_named_start(init: Any, key: Any, names: tuple[str, ...]) -> tuple[str, Array | None]:
+    """Return the name of a start and its key, which only ``"random"`` has."""
     if not isinstance(init, str):
-        raise InputTypeError(f"init must be one of {STARTS} or Factors, got {init!r}")
-    checks.one_of("init", init, STARTS)
+        raise InputTypeError(f"init must be one of {names} or Factors, got {init!r}")
+    checks.one_of("init", init, names)
     if init != "random":
         return init, None
     if key is None:

@@ -19,6 +19,7 @@ from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
+from lrfjax.solvers.arguments import check_named_start
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative
 from lrfjax.solvers.diagnostics import record
 from lrfjax.solvers.initialize import nndsvd_start, random_start, svd_start
@@ -344,13 +345,4 @@ def _check_start(
                 checks.finite(f"init.{name}", array)
             arrays.append(array)
         return "given", Factors(arrays[0], arrays[1])
-    if not isinstance(init, str):
-        raise InputTypeError(f"init must be one of {_STARTS} or Factors, got {init!r}")
-    checks.one_of("init", init, _STARTS)
-    if init != "random":
-        return init, None
-    if key is None:
-        raise InputError('key must be given with init="random", got None')
-    if not isinstance(key, jax.Array):
-        raise InputTypeError(f"key must be a JAX PRNG key, got {key!r}")
-    return init, key
+    return check_named_start(init, key, _STARTS)
