@@ -7,6 +7,12 @@ from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.codec.pil import pil_decode, pil_encode
 from lrfjax.codec.settings import PAPER_SETTINGS
 from lrfjax.errors import FormatError, InputError, InputTypeError, LrfError, SolverError
+from lrfjax.evaluation.convergence import (
+    SweepTimes,
+    convergence_table,
+    sweeps_to,
+    time_sweeps,
+)
 from lrfjax.evaluation.measure import eval_compression
 from lrfjax.evaluation.plots import plot_convergence, plot_rate_distortion, vis_collage, vis_image
 from lrfjax.evaluation.rate_distortion import bd_rate
@@ -37,9 +43,11 @@ __all__ = [
     "Result",
     "SolverError",
     "Status",
+    "SweepTimes",
     "bd_rate",
     "bits_per_pixel",
     "compression_ratio",
+    "convergence_table",
     "decode",
     "eval_compression",
     "factorize",
@@ -65,6 +73,8 @@ __all__ = [
     "svd",
     "svd_decode",
     "svd_encode",
+    "sweeps_to",
+    "time_sweeps",
     "truncated_svd",
     "vis_collage",
     "vis_image",

@@ -19,7 +19,7 @@ class Status(enum.IntEnum):
     ITERATION_LIMIT = 0
     """All ``num_iters`` sweeps were done."""
     CONVERGED = 1
-    """Nothing changed in a sweep, or the objective fell by less than ``tol`` of itself."""
+    """Nothing changed in a sweep, or a tolerance was met."""
     FAILED = 2
     """The relative error became NaN or infinite; the factors are not to be used."""
 
@@ -48,15 +48,16 @@ class History:
     """What was recorded after each sweep; entry k describes the factors after k sweeps.
 
     Entry 0 is the feasible start. After a stop before ``num_iters`` the last values are repeated.
-    Fields that make no sense for a constraint are None.
+    Fields that make no sense for a constraint, or were not asked for with ``record``, are None.
 
     Attributes:
         sweeps: shape (..., num_iters + 1), int32, how many sweeps were done: 0, 1, 2, ... unless
             ``record_every`` says otherwise.
-        objective: same shape, ||X - U V^T||_F^2, plus the penalties if there are any (see
-            ``factorize``). Infinite or zero where the square leaves the range of the dtype; the
-            relative error does not suffer from that.
+        objective: same shape, ||X - U V^T||_F^2, weighted and penalised where that is asked for
+            (see ``factorize``). Infinite or zero where the square leaves the range of the dtype;
+            the relative error does not suffer from that.
         relative_error: same shape, ||X - U V^T||_F / ||X||_F; 0 where X and the residual are zero.
+            With weights both norms are weighted: the square root of sum w x^2.
         bound_share: same shape, the share of the entries of U and V that lie at a bound of their
             constraint (for NMF: that are zero), in [0, 1]. None for unconstrained factors.
         num_changed: same shape, int32, how many entries of U and V differ from those that the
@@ -64,15 +65,24 @@ class History:
             The first sweep sets off from the start before rounding (see ``imf``), so its count
             holds the entries that rounding moved.
         projected_gradient: same shape, the Frobenius norm of the projected gradient of the
-            objective with respect to both factors; 0 at a stationary point. None for integers.
+            objective with respect to what is free in both factors (Lin, 2007); 0 at a stationary
+            point. At zeros of an L1 term it is the subgradient of least norm. None for integers.
+        u_change: same shape, ||U - U'||_F / ||U||_F with U' of the entry before; 0 in entry 0 and
+            where both are zero.
+        v_change: the same of V.
+        factors: the factors themselves, with the axis of the entries behind the batch axes:
+            (..., num_iters + 1, M, R). None unless asked for.
     """
 
     sweeps: Array
     objective: Array
     relative_error: Array
-    bound_share: Array | None
-    num_changed: Array | None
-    projected_gradient: Array | None
+    bound_share: Array | None = None
+    num_changed: Array | None = None
+    projected_gradient: Array | None = None
+    u_change: Array | None = None
+    v_change: Array | None = None
+    factors: Factors | None = None
 
 
 @jax.tree_util.register_dataclass

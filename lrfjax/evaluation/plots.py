@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrfjax.errors import InputError
+from lrfjax.evaluation.convergence import SweepTimes
 from lrfjax.evaluation.rate_distortion import rising_part
 from lrfjax.image.reading import check_image
 from lrfjax.types import History, Result
@@ -39,38 +40,52 @@ def plot_convergence(
     results: Mapping[str, Result | History],
     bounds: Mapping[str, float] | None = None,
     ax: Axes | None = None,
+    *,
+    times: Mapping[str, SweepTimes] | None = None,
 ) -> Figure:
-    """Plot the relative error over the sweeps, on a logarithmic axis.
+    """Plot the relative error over the sweeps, or over the time, on a logarithmic axis.
 
     Args:
-        results: the result or history of one problem for each name.
+        results: the result or history of one problem for each name, or of a batch: then the
+            median, and a band from the 10th to the 90th percentile.
         bounds: horizontal lines to draw, such as the SVD bound, by label.
         ax: axes to draw on; new ones by default.
+        times: from ``time_sweeps``, for every name: plots over milliseconds, start included and
+            compilation not.
 
     Returns:
         The figure.
 
     Raises:
-        InputError: if a history is of a batch, or there is nothing to plot.
+        InputError: if there is nothing to plot, or a name has no times.
     """
     if not results:
         raise InputError("results must hold at least one history, got none")
+    if times is not None and (missing := sorted(set(results) - set(times))):
+        raise InputError(f"times must have all results, lacks {missing}")
     figure, ax = _axes(ax, (6.4, 4.0))
+    has_band = False
     for index, (name, result) in enumerate(results.items()):
         history = result.history if isinstance(result, Result) else result
-        error = np.asarray(history.relative_error)
-        if error.ndim != 1:
-            raise InputError(f"results[{name!r}] must be one problem, got shape {error.shape}")
+        error, sweeps = np.asarray(history.relative_error), np.asarray(history.sweeps)
+        error, sweeps = (a.reshape(-1, a.shape[-1]) for a in (error, sweeps))
         # Entries after a stop repeat the last one, at the same number of sweeps.
-        sweeps, first = np.unique(np.asarray(history.sweeps), return_index=True)
-        style: dict[str, Any] = {"marker": "o", "markersize": 3.5} if sweeps.size <= 25 else {}
-        ax.plot(sweeps, error[first], label=name, color=method_color(name, index), **style)
+        done, first = np.unique(sweeps.max(axis=0), return_index=True)
+        place = done if times is None else 1e3 * times[name].after(done)
+        color = method_color(name, index)
+        style: dict[str, Any] = {"marker": "o", "markersize": 3.5} if done.size <= 25 else {}
+        ax.plot(place, np.median(error, axis=0)[first], label=name, color=color, **style)
+        if error.shape[0] > 1:
+            low, high = np.percentile(error, (10, 90), axis=0)
+            ax.fill_between(place, low[first], high[first], color=color, alpha=0.2, linewidth=0)
+            has_band = True
     for index, (name, value) in enumerate((bounds or {}).items()):
         ax.axhline(value, label=name, color="#555555", linestyle=("--", ":", "-.")[index % 3])
     if any(np.any(np.asarray(line.get_ydata()) > 0) for line in ax.lines):
         ax.set_yscale("log")
-    ax.set_xlabel("sweeps")
-    ax.set_ylabel(r"relative error $\|X - UV^\top\|_F \,/\, \|X\|_F$")
+    ax.set_xlabel("sweeps" if times is None else "time (ms)")
+    note = "\nmedian, 10th to 90th percentile" if has_band else ""
+    ax.set_ylabel(r"relative error $\|X - UV^\top\|_F \,/\, \|X\|_F$" + note)
     ax.grid(alpha=0.3, which="both")
     ax.legend(frameon=False)
     return figure

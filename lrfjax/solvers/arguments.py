@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,10 @@ from jax import Array
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
-from lrfjax.solvers.bcd import FactorModel
+from lrfjax.solvers import diagnostics
+from lrfjax.solvers.constraints import Box
+from lrfjax.solvers.problem import FactorModel, Models
+from lrfjax.solvers.stopping import Tolerances
 from lrfjax.types import Factors, Result
 
 STARTS = ("svd", "balanced", "nndsvd", "random")
@@ -33,6 +37,84 @@ def restore_batch(result: Result, batch: tuple[int, ...]) -> Result:
     return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), result)
 
 
+def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
+    """Return the matrix and its weights as the solvers take them.
+
+    Args:
+        x: shape (..., M, N); where the weight is zero it may be anything, NaN included.
+        weights: shape (..., M, N), or (M, N) for all problems of a batch; None for ones.
+
+    Returns:
+        ``x``, zero where the weight is, and weights of the same shape and dtype, or None.
+    """
+    if weights is None:
+        return checks.matrix("x", x), None
+    x = checks.real_array("x", x)
+    weights = checks.matrix("weights", weights)
+    if x.ndim < 2 or weights.shape not in (x.shape, x.shape[-2:]):
+        raise InputError(f"weights must have the shape of x, {x.shape}, got {weights.shape}")
+    if checks.is_concrete(weights):
+        host = np.asarray(weights)
+        if (smallest := host.min()) < 0:
+            raise InputError(f"weights must be non-negative, got an entry of {smallest:g}")
+        if not host.any(axis=(-2, -1)).all():
+            raise InputError("weights must not be all zero, got a matrix of zeros")
+    if checks.is_concrete((x, weights)) and not isinstance(x, jax.Array):
+        x = np.where(np.asarray(weights) > 0, x, np.zeros((), x.dtype))  # compiles nothing
+    else:
+        x = jnp.where(weights > 0, x, jnp.zeros((), x.dtype))
+    x = checks.matrix("x", x)
+    return x, jnp.broadcast_to(weights.astype(x.dtype), x.shape)
+
+
+def check_record(record: Sequence[str] | None, models: Models) -> tuple[str, ...]:
+    """Return the fields to record, in order; by default all scalars that make sense."""
+    if record is None:
+        return tuple(f for f in diagnostics.SCALARS if diagnostics.makes_sense(f, models))
+    if isinstance(record, str) or not isinstance(record, Sequence):
+        raise InputTypeError(f"record must be a sequence of names, got {record!r}")
+    for field in record:
+        checks.one_of("record", field, (*diagnostics.ALWAYS, *diagnostics.RECORDABLE))
+        if not diagnostics.makes_sense(field, models):
+            raise InputError(f"record names {field!r}, which these constraints do not have")
+    return tuple(f for f in diagnostics.RECORDABLE if f in record)
+
+
+def check_passes(num_passes: Any) -> tuple[int, int]:
+    """Return the number of passes over the columns of U and over those of V."""
+    pair = num_passes if isinstance(num_passes, tuple | list) else (num_passes, num_passes)
+    if len(pair) != 2:
+        raise InputTypeError(f"num_passes must be an integer or a pair, got {num_passes!r}")
+    return checks.integer("num_passes", pair[0], 1), checks.integer("num_passes", pair[1], 1)
+
+
+def check_tolerances(
+    tol: Any, change_tol: Any, gradient_tol: Any, models: Models, dtype: Any
+) -> tuple[Tolerances, tuple[str, ...]]:
+    """Return the tolerances as the loop takes them, and the fields that their tests need."""
+    needed = {
+        "tol": (tol, ()),
+        "change_tol": (change_tol, ("u_change", "v_change")),
+        "gradient_tol": (gradient_tol, ("projected_gradient",)),
+    }
+    values: list[Any] = []
+    watch: list[str] = []
+    for name, (value, fields) in needed.items():
+        if checks.is_concrete(value):
+            value = np.asarray(checks.real(name, value, 0.0), dtype)
+            is_off = value == 0
+        elif jnp.ndim(value) != 0:
+            raise InputTypeError(f"{name} must be a scalar, got shape {jnp.shape(value)}")
+        else:
+            value, is_off = value.astype(dtype), False
+        if not is_off:
+            if not all(diagnostics.makes_sense(f, models) for f in fields):
+                raise InputError(f"{name} must be 0 for integer factors, got {value}")
+            watch.extend(fields)
+        values.append(value)
+    return Tolerances(*values), tuple(watch)
+
+
 def make_models(
     constraints: Any,
     l1: Pair,
@@ -41,7 +123,7 @@ def make_models(
     x: Array,
     width: int,
     bucket: int,
-) -> tuple[FactorModel, FactorModel]:
+) -> Models:
     """Check what is asked of the factors, and pad what comes by column to the bucket."""
     if not isinstance(constraints, tuple) or len(constraints) != 2:
         raise InputTypeError(f"constraints must be a pair, for U and V, got {constraints!r}")
@@ -137,3 +219,39 @@ def check_named_start(init: Any, key: Any, names: tuple[str, ...]) -> tuple[str,
     if key is None:
         raise InputError('key must be given with init="random", got None')
     return init, checks.prng_key("key", key)
+
+
+def check_combination(
+    init: Any,
+    start: str,
+    models: Models,
+    weights: Any,
+    num_restarts: int,
+    fit_scale: bool,
+    fit_offset: bool,
+    joint_moves: bool,
+    accelerate: bool,
+) -> None:
+    """Raise InputError where arguments that are good by themselves do not go together."""
+    are_integer = [m.constraint.is_integer for m in models]
+    if any(m.frozen is not None for m in models) and start != "given":
+        raise InputError(f"frozen needs init to be Factors, got init={init!r}")
+    if num_restarts > 1 and start not in ("balanced", "random"):
+        raise InputError(
+            f'num_restarts={num_restarts} needs init="balanced" or "random", got {init!r}'
+        )
+    if fit_scale and not all(isinstance(m.constraint, Box) for m in models):
+        raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
+    if joint_moves and not any(are_integer):
+        raise InputError("joint_moves=True needs a factor of integers, got none")
+    if joint_moves and weights is not None:
+        raise InputError("joint_moves=True does not go with weights, which were given")
+    if accelerate and any(are_integer):
+        raise InputError("accelerate=True needs continuous constraints, got integers")
+    if isinstance(init, Factors):
+        for name, value, is_fitted in (
+            ("scale", init.scale, fit_scale),
+            ("offset", init.offset, fit_offset),
+        ):
+            if value is not None and not is_fitted:
+                raise InputError(f"init.{name} is given, so fit_{name} must be True, got False")

@@ -13,233 +13,152 @@ one compilation serves all ranks of a bucket.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lrfjax.solvers.constraints import Constraint
-from lrfjax.solvers.diagnostics import has_converged, record
-from lrfjax.solvers.numerics import compensated_sum, contract, power_of_two_near
-from lrfjax.types import Factors, History, Result, Status
+from lrfjax.solvers import diagnostics
+from lrfjax.solvers.affine import fit_affine
+from lrfjax.solvers.columns import update_by_products, update_by_residual
+from lrfjax.solvers.extrapolation import Extrapolation, begin, extrapolated_step
+from lrfjax.solvers.joint_moves import move_pairs
+from lrfjax.solvers.numerics import contract
+from lrfjax.solvers.problem import Models, Problem, Products, State, prepare, project
+from lrfjax.solvers.stopping import Tolerances, has_converged
+from lrfjax.types import History, Result, Status
 
-# How many units of rounding, relative to |x| |v| for a dot product <x, v>, the numerator of a
-# column update is trusted to. Sums over 10^4 terms stayed below 3 in float32.
-_ROUNDING_UNITS = 8.0
+T = TypeVar("T")
 
 
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Problem:
-    """A matrix and what every sweep needs to know of it.
+class Schedule:
+    """What is static in the loop.
 
     Attributes:
-        x: shape (M, N), floating point.
-        xt: its transpose, stored: products with U read one, products with V the other, each along
-            its contiguous axis.
-        unit: a power of two near the largest magnitude.
-        norm: ||X||_F / unit.
-        row_norm: the largest norm of a row.
-        column_norm: the largest norm of a column.
-        total: the sum of all entries.
+        num_iters: how many sweeps at most.
+        record_every: sweeps from one entry of the history to the next, a divisor of ``num_iters``.
+            Stopping is decided where an entry is made.
+        record: the fields of the history besides those that are always there.
+        watch: more fields, computed for the tests of convergence and not kept.
+        num_passes: how often a sweep goes through the columns of U, and then through those of V.
+        joint_moves: whether integers are also moved in pairs, once in a sweep for each factor.
+        accelerate: whether sweeps set off from extrapolated factors.
+        fixed_length: whether all sweeps are done, over padded columns as well, so that the loop
+            has static bounds and can be differentiated in reverse.
     """
 
-    x: Array
-    xt: Array
-    unit: Array
-    norm: Array
-    row_norm: Array
-    column_norm: Array
-    total: Array
-
-
-def prepare(x: Array) -> Problem:
-    """Return the problem of factorizing ``x``, shape (M, N)."""
-    xt = x.T
-    unit = lax.stop_gradient(power_of_two_near(x))
-    squares = (xt / unit) ** 2
-    rows, columns = jnp.sum(squares, axis=0), jnp.sum(squares, axis=1)
-    return Problem(
-        x,
-        xt,
-        unit,
-        jnp.sqrt(compensated_sum(rows)),
-        unit * jnp.sqrt(jnp.max(rows)),
-        unit * jnp.sqrt(jnp.max(columns)),
-        compensated_sum(jnp.sum(xt, axis=0)),
-    )
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class FactorModel:
-    """What is asked of one factor.
-
-    Attributes:
-        constraint: the set that its columns lie in.
-        l1: weight of the sum of its magnitudes in the objective (twice, see ``factorize``).
-        l2: weight of the sum of its squares.
-        frozen: shape (R,), which columns are kept; None for none.
-    """
-
-    constraint: Constraint
-    l1: Array | float = 0.0
-    l2: Array | float = 0.0
-    frozen: Array | None = None
-
-    def penalty(self, factor: Array) -> Array:
-        """Return 2 l1 sum |u| + l2 sum u^2 of a transposed factor."""
-        return 2 * self.l1 * jnp.sum(jnp.abs(factor)) + self.l2 * jnp.sum(factor * factor)
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class State:
-    """A pair of transposed factors, and the affine map of their product where it is fitted.
-
-    Attributes:
-        ut: U transposed, shape (R, M), rows from the rank on zero.
-        vt: V transposed, shape (R, N), likewise.
-        scale: X ~ scale * U V^T + offset; None where it is 1 and not fitted.
-        offset: None where it is 0 and not fitted.
-    """
-
-    ut: Array
-    vt: Array
-    scale: Array | None = None
-    offset: Array | None = None
+    num_iters: int
+    record_every: int = 1
+    record: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
+    num_passes: tuple[int, int] = (1, 1)
+    joint_moves: bool = False
+    accelerate: bool = False
+    fixed_length: bool = False
 
 
 def step(
-    problem: Problem, state: State, rank: Array | int, models: tuple[FactorModel, FactorModel]
-) -> State:
+    problem: Problem, state: State, rank: Array | int, models: Models, schedule: Schedule
+) -> tuple[State, Products | None]:
     """Do one sweep: all live columns of U, then all of V, then scale and offset.
 
     Args:
         problem: from ``prepare``.
         state: the factors to set off from; they need not be feasible.
-        rank: how many columns are live. A Python int keeps the loop reverse-differentiable.
+        rank: how many columns are live.
         models: of U and of V.
+        schedule: how a sweep is made.
+
+    Returns:
+        The new state, and the products of X and U that it took; None with weights.
     """
     ut, vt, scale, offset = state.ut, state.vt, state.scale, state.offset
+    num_columns = ut.shape[0] if schedule.fixed_length else rank
+    # The penalties are weighed against (X - offset) / scale, like all else: the whole objective
+    # divided by scale^2.
+    weight: Array | float = 1.0 if scale is None else 1 / (scale * scale)
 
-    def unscaled(products: Array, sums: Array, norm: Array, length: int) -> tuple[Array, Array]:
-        """Turn products with X into those with (X - offset) / scale, and so its largest norm."""
+    def noise(norm: Array, length: Array | float) -> Array:
+        """Turn the norm of rows of X into that of rows of (X - offset) / scale, or more."""
         if offset is not None:
-            products = products - offset * sums[:, None]
             norm = norm + jnp.abs(offset) * length**0.5
+        return norm if scale is None else norm / jnp.abs(scale)
+
+    def by_products(
+        products: Array, partner: Array, factor: Array, side: int, norm: Array
+    ) -> tuple[Array, Array]:
+        """Update one factor; return it, and the Gram matrix of its partner."""
+        gram = contract(partner, partner, 1, 1)
+        if offset is not None:
+            products = products - offset * jnp.sum(partner, axis=1)[:, None]
         if scale is not None:
-            products, norm = products / scale, norm / jnp.abs(scale)
-        return products, norm
+            products = products / scale
+        common = (rank, num_columns, models[side], noise(norm, partner.shape[1]), weight)
+        factor = update_by_products(products, gram, factor, *common, schedule.num_passes[side])
+        if schedule.joint_moves and models[side].constraint.is_integer:
+            factor = move_pairs(products, gram, factor, *common)
+        return factor, gram
 
-    # The penalties are weighed against (X - offset) / scale as well: the whole objective divided
-    # by scale^2.
-    weight = 1.0 if scale is None else 1 / (scale * scale)
-    products, norm = unscaled(
-        contract(vt, problem.xt, 1, 0), jnp.sum(vt, axis=1), problem.row_norm, vt.shape[1]
-    )
-    ut = _update_columns(products, contract(vt, vt, 1, 1), ut, rank, models[0], norm, weight)
-    xu, uu = contract(ut, problem.x, 1, 0), contract(ut, ut, 1, 1)
-    products, norm = unscaled(xu, jnp.sum(ut, axis=1), problem.column_norm, ut.shape[1])
-    vt = _update_columns(products, uu, vt, rank, models[1], norm, weight)
+    def by_residual(x: Array, weights: Array, factors: tuple[Array, Array], side: int) -> Array:
+        """Update one factor under weights; ``x`` has the axis of that factor last."""
+        factor, partner = factors
+        target = x if offset is None else x - offset
+        target = target if scale is None else target / scale
+        norm = problem.row_norm if side == 0 else problem.column_norm
+        norm = noise(norm, jnp.sum(weights, axis=0))
+        return update_by_residual(
+            target, weights, partner, factor, rank, num_columns, models[side], norm, weight,
+            schedule.num_passes[side],
+        )  # fmt: skip
+
+    products = None
+    if problem.weights is None:
+        ut, _ = by_products(contract(vt, problem.xt, 1, 0), vt, ut, 0, problem.row_norm)
+        xu = contract(ut, problem.x, 1, 0)
+        vt, uu = by_products(xu, ut, vt, 1, problem.column_norm)
+        products = Products(xu, uu)
+    else:
+        assert problem.wt is not None
+        ut = by_residual(problem.xt, problem.wt, (ut, vt), 0)
+        vt = by_residual(problem.x, problem.weights, (vt, ut), 1)
     if scale is not None or offset is not None:
-        scale, offset = _fit_affine(problem, State(ut, vt, scale, offset), xu, uu)
-    return State(ut, vt, scale, offset)
+        scale, offset = fit_affine(problem, State(ut, vt, scale, offset), products)
+    return State(ut, vt, scale, offset), products
 
 
-def _fit_affine(
-    problem: Problem, state: State, xu: Array, uu: Array
-) -> tuple[Array | None, Array | None]:
-    """Return the scale and offset that minimise ||X - scale * Z - offset||_F, for Z = U V^T.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class _Carry:
+    """What the loop carries from one entry of the history to the next.
 
-    The normal equations of a line through (Z, X); their sums come from products that the sweep
-    already has. Without a unique positive solution the scale is kept.
-
-    Args:
-        problem: from ``prepare``.
-        state: the factors, and the scale and offset before.
-        xu: (X^T U)^T.
-        uu: U^T U.
+    Attributes:
+        state: where the next sweep sets off from: factors, or an ``Extrapolation``.
+        last: the entry of the history at ``num_recorded``.
+        num_recorded: how many entries there are after entry 0.
+        stop: whether that was the last one.
     """
-    count = problem.x.size
-    zx = jnp.sum(xu * state.vt)
-    zz = jnp.sum(uu * contract(state.vt, state.vt, 1, 1))
-    z_total = jnp.dot(
-        jnp.sum(state.ut, axis=1), jnp.sum(state.vt, axis=1), precision=lax.Precision.HIGHEST
-    )
-    scale, offset = state.scale, state.offset
-    if scale is not None:
-        mean_z = z_total / count if offset is not None else jnp.zeros_like(z_total)
-        spread = zz - mean_z * z_total
-        covariance = zx - mean_z * problem.total
-        is_safe = (spread > 1e-4 * zz) & (covariance > 0)
-        scale = jnp.where(is_safe, covariance / jnp.where(is_safe, spread, 1), scale)
-    if offset is not None:
-        offset = (problem.total - (1.0 if scale is None else scale) * z_total) / count
-    return scale, offset
 
-
-def _update_columns(
-    products: Array,
-    gram: Array,
-    factor: Array,
-    rank: Array | int,
-    model: FactorModel,
-    norm: Array,
-    weight: Array | float,
-) -> Array:
-    """Replace the live rows of a transposed factor, in order, each by its minimiser.
-
-    With the other rows fixed an entry u of row r adds d u^2 - 2 n u + 2 l1 |u| + l2 u^2 to the
-    objective, with d = gram[r, r] and n = products[r] - sum_{s != r} gram[r, s] factor[s]. That is
-    a convex parabola on either side of zero, least at t = soft(n, l1) / (d + l2), and symmetric
-    about t on the side of t; so the projection of t, for integers the rounding, is the minimiser
-    over the constraint, and the objective never rises. For integers l1 is a dead zone before
-    rounding.
-
-    A row whose curvature d + l2 is zero (its partner column is all zero) has no unique minimiser
-    and is kept, as are frozen rows.
-
-    Args:
-        products: (X V)^T for U, (X^T U)^T for V, shape (R, L).
-        gram: V^T V or U^T U, shape (R, R).
-        factor: shape (R, L).
-        rank: how many rows are live.
-        model: of this factor.
-        norm: the largest norm of a row of X (for U) or of a column (for V).
-        weight: of the penalties.
-    """
-    unit = _ROUNDING_UNITS * jnp.finfo(factor.dtype).eps * norm
-    l1, l2 = model.l1 * weight, model.l2 * weight
-
-    def update(r: Array, factor: Array) -> Array:
-        row, old = gram[r], factor[r]
-        constraint = model.constraint.for_column(r)
-        curvature = row[r] + l2
-        safe = jnp.where(curvature > 0, curvature, 1)
-        others = jnp.matmul(row, factor, precision=lax.Precision.HIGHEST)
-        numerator = products[r] - others + row[r] * old
-        target = jnp.sign(numerator) * jnp.maximum(jnp.abs(numerator) - l1, 0) / safe
-        new = constraint.update(target, old, unit * lax.rsqrt(safe))
-        new = jnp.where(curvature > 0, new, constraint.project(old))
-        if model.frozen is not None:
-            new = jnp.where(model.frozen[r], old, new)
-        return factor.at[r].set(new)
-
-    return lax.fori_loop(0, rank, update, factor)
+    state: State | Extrapolation
+    last: History
+    num_recorded: Array
+    stop: Array
 
 
 def solve(
     x: Array,
     start: State,
     rank: Array | int,
-    tol: Array,
-    models: tuple[FactorModel, FactorModel],
-    num_iters: int,
-    record_every: int = 1,
+    tolerances: Tolerances,
+    models: Models,
+    schedule: Schedule,
+    weights: Array | None = None,
 ) -> Result:
-    """Run sweeps until nothing is gained, at most ``num_iters``.
+    """Run sweeps until nothing is gained, at most ``schedule.num_iters``.
 
     Real and non-negative factors set off from the projected start. Integer ones set off from the
     start as given, since the paper's first U sweep uses the real-valued V; should the sweep end
@@ -250,97 +169,138 @@ def solve(
         start: transposed factors of shapes (R, M) and (R, N), rows from ``rank`` on zero; with a
             scale or offset where these are to be fitted.
         rank: how many columns are live, at most R.
-        tol: stop when the objective falls by no more than this share; 0 for never.
+        tolerances: when to stop.
         models: of U and of V.
-        num_iters: how many sweeps at most; static.
-        record_every: sweeps from one entry of the history to the next, a divisor of
-            ``num_iters``; static. Stopping is decided where an entry is made.
+        schedule: everything static.
+        weights: shape (M, N), non-negative; None for ones. Where zero, ``x`` is zero.
 
     Returns:
         A ``Result`` with factors of R columns, those from ``rank`` on zero.
     """
-    constraints = (models[0].constraint, models[1].constraint)
-    is_integer = any(c.is_integer for c in constraints)
-    problem = prepare(x)
+    is_integer = any(m.constraint.is_integer for m in models)
+    num_entries = schedule.num_iters // schedule.record_every
+    problem = prepare(x, weights)
+    fields = tuple(sorted({*schedule.record, *schedule.watch}))
 
-    def project(state: State) -> State:
-        live = jnp.arange(state.ut.shape[0])[:, None] < rank
-        factors = []
-        for model, factor in zip(models, (state.ut, state.vt), strict=True):
-            feasible = model.constraint.project(factor)
-            if model.frozen is not None:
-                feasible = jnp.where(model.frozen[:, None], factor, feasible)
-            factors.append(jnp.where(live, feasible, 0))
-        return replace(state, ut=factors[0], vt=factors[1])
+    def describe(state: State, before: State, sweep: Array | int) -> History:
+        return diagnostics.record(problem, state, before, sweep, rank, models, fields)
 
-    def describe(state: State, num_changed: Array, sweep: Array | int) -> History:
-        return record(
-            problem.xt,
-            problem.norm,
-            state.ut,
-            state.vt,
-            num_changed,
-            rank,
-            constraints,
-            scale=state.scale,
-            offset=state.offset,
-            penalty=models[0].penalty(state.ut) + models[1].penalty(state.vt),
-            unit=problem.unit,
-            sweep=sweep,
-        )
+    def sweep_once(state: State) -> State:
+        return step(problem, state, rank, models, schedule)[0]
 
-    def advance(carry: _Carry) -> _Carry:
-        old, before = carry.state, carry.last
-        new = lax.fori_loop(0, record_every, lambda _, s: step(problem, s, rank, models), old)
-        sweep = (carry.num_recorded + 1) * record_every
-        after = describe(new, _count_changed(old, new), sweep)
+    def sweep_and_judge(state: State) -> tuple[State, Array]:
+        new, products = step(problem, state, rank, models, schedule)
+        return new, diagnostics.objective(problem, new, models, products)
+
+    def advance_plainly(old: State, before: History, entry: Array) -> tuple[State, History]:
+        new = _repeat(sweep_once, old, schedule)
+        sweep = entry * schedule.record_every
+        after = describe(new, old, sweep)
         if is_integer:
             rises = after.objective > before.objective
-            new = lax.cond(rises, lambda: project(old), lambda: new)
+            new = lax.cond(rises, lambda: project(old, models, rank), lambda: new)
             after = jax.tree.map(lambda a, b: jnp.where(rises, b, a), after, before)
-            after = replace(after, num_changed=_count_changed(old, new), sweeps=sweep)
-        stop = has_converged(before, after, tol, carry.num_recorded == 0)
+            after = diagnostics.with_changes(replace(after, sweeps=sweep), old, new, fields)
+        return new, after
+
+    def advance_ahead(
+        old: Extrapolation, before: History, entry: Array
+    ) -> tuple[Extrapolation, History]:
+        new = _repeat(
+            partial(
+                extrapolated_step,
+                sweep=sweep_and_judge,
+                models=models,
+                rank=rank,
+            ),
+            old,
+            schedule,
+        )
+        return new, describe(new.accepted, old.accepted, entry * schedule.record_every)
+
+    def advance(carry: _Carry) -> _Carry:
         entry = carry.num_recorded + 1
-        history = jax.tree.map(lambda h, a: h.at[entry].set(a), carry.history, after)
-        return _Carry(new, after, history, entry, stop | ~jnp.isfinite(after.relative_error))
+        is_undecided: Array | bool = False
+        state: State | Extrapolation
+        if isinstance(carry.state, Extrapolation):
+            state, after = advance_ahead(carry.state, carry.last, entry)
+            is_undecided = state.was_dropped
+        else:
+            state, after = advance_plainly(carry.state, carry.last, entry)
+        stop = has_converged(first, carry.last, after, tolerances, carry.num_recorded == 0)
+        stop = (stop & ~jnp.asarray(is_undecided)) | ~jnp.isfinite(after.relative_error)
+        return _Carry(state, after, entry, stop)
 
-    num_records = num_iters // record_every
-    feasible = project(start)
-    first = describe(feasible, jnp.zeros((), jnp.int32), 0)
-    end = _Carry(
-        start if is_integer and num_iters > 0 else feasible,
-        first,
-        jax.tree.map(lambda a: jnp.zeros(num_records + 1, a.dtype).at[0].set(a), first),
-        jnp.zeros((), jnp.int32),
-        ~jnp.isfinite(first.relative_error),
-    )
-    if num_iters > 0:
-        end = lax.while_loop(lambda c: ~c.stop & (c.num_recorded < num_records), advance, end)
-    is_done = jnp.arange(num_records + 1) <= end.num_recorded
-    history = jax.tree.map(lambda h, a: jnp.where(is_done, h, a), end.history, end.last)
+    feasible = project(start, models, rank)
+    first = describe(feasible, feasible, 0)
+    origin: State | Extrapolation = feasible
+    if schedule.accelerate:
+        origin = begin(feasible, first.objective)
+    elif is_integer and num_entries > 0:
+        origin = start
+    zero = jnp.zeros((), jnp.int32)
+    begun = _Carry(origin, first, zero, ~jnp.isfinite(first.relative_error))
+    loop = _all_entries if schedule.fixed_length else _entries_until_stop
+    end, history = loop(advance, begun, num_entries, schedule.record)
     failed = ~jnp.isfinite(end.last.relative_error)
+    is_converged = end.stop & (not schedule.fixed_length)
     status = jnp.where(
-        failed, Status.FAILED, jnp.where(end.stop, Status.CONVERGED, Status.ITERATION_LIMIT)
+        failed, Status.FAILED, jnp.where(is_converged, Status.CONVERGED, Status.ITERATION_LIMIT)
     )
-    return Result(
-        Factors(end.state.ut.T, end.state.vt.T, end.state.scale, end.state.offset),
-        history,
-        end.num_recorded * record_every,
-        status.astype(jnp.int32),
+    final = end.state.accepted if isinstance(end.state, Extrapolation) else end.state
+    num_iters = end.num_recorded * schedule.record_every
+    return Result(final.factors(), history, num_iters, status.astype(jnp.int32))
+
+
+def _repeat(sweep: Callable[[T], T], state: T, schedule: Schedule) -> T:
+    """Do the sweeps between two entries of the history."""
+    # In reverse a sweep is computed again rather than that all its columns are kept.
+    once = jax.checkpoint(sweep) if schedule.fixed_length else sweep
+    return lax.fori_loop(0, schedule.record_every, lambda _, s: once(s), state)
+
+
+def _kept(entry: History, record: tuple[str, ...]) -> History:
+    """Return an entry without the fields that were only watched."""
+    dropped = {name: None for name in diagnostics.RECORDABLE if name not in record}
+    return replace(entry, **dropped)  # type: ignore[arg-type]
+
+
+def _entries_until_stop(
+    advance: Callable[[_Carry], _Carry], begun: _Carry, num_entries: int, record: tuple[str, ...]
+) -> tuple[_Carry, History]:
+    """Advance until the carry says stop; the history repeats its last entry from there."""
+
+    def body(pair: tuple[_Carry, History]) -> tuple[_Carry, History]:
+        carry, history = advance(pair[0]), pair[1]
+        entry, last = carry.num_recorded, _kept(carry.last, record)
+        return carry, jax.tree.map(lambda h, a: h.at[entry].set(a), history, last)
+
+    first = _kept(begun.last, record)
+    history = jax.tree.map(
+        lambda a: jnp.zeros((num_entries + 1, *a.shape), a.dtype).at[0].set(a), first
     )
+    end = begun
+    if num_entries > 0:
+        end, history = lax.while_loop(
+            lambda p: ~p[0].stop & (p[0].num_recorded < num_entries), body, (begun, history)
+        )
+    is_done = jnp.arange(num_entries + 1) <= end.num_recorded
+
+    def hold(h: Array, a: Array) -> Array:
+        return jnp.where(is_done.reshape(-1, *[1] * a.ndim), h, a)
+
+    return end, jax.tree.map(hold, history, _kept(end.last, record))
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class _Carry:
-    """What the loop carries; ``last`` is the entry of ``history`` at ``num_recorded``."""
+def _all_entries(
+    advance: Callable[[_Carry], _Carry], begun: _Carry, num_entries: int, record: tuple[str, ...]
+) -> tuple[_Carry, History]:
+    """Advance through all entries, with static bounds."""
 
-    state: State
-    last: History
-    history: History
-    num_recorded: Array
-    stop: Array
+    def body(carry: _Carry, _: None) -> tuple[_Carry, History]:
+        carry = advance(carry)
+        return carry, _kept(carry.last, record)
 
-
-def _count_changed(old: State, new: State) -> Array:
-    return jnp.sum(old.ut != new.ut, dtype=jnp.int32) + jnp.sum(old.vt != new.vt, dtype=jnp.int32)
+    end, later = lax.scan(body, begun, None, length=num_entries)
+    first = _kept(begun.last, record)
+    return end, jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)

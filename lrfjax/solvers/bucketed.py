@@ -22,13 +22,21 @@ from lrfjax.solvers.constraints import Box
 from lrfjax.solvers.diagnostics import relative_error
 from lrfjax.solvers.initialize import (
     balanced_start,
+    fill_missing,
     fitting_scale,
     nndsvd_start,
     random_start,
     restart_settings,
     svd_start,
 )
-from lrfjax.solvers.numerics import contract, power_of_two_near, sum_of_squares
+from lrfjax.solvers.numerics import (
+    contract,
+    power_of_two_near,
+    refuse_gradient,
+    sum_of_squares,
+)
+from lrfjax.solvers.problem import Models
+from lrfjax.solvers.stopping import Tolerances
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Factors, History, Result, Status
 
@@ -55,29 +63,28 @@ class Plan:
     Attributes:
         start: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` or ``"given"``.
         bucket: the number of columns that factors are padded to.
-        num_iters: sweeps at most.
-        record_every: sweeps from one entry of the history to the next.
         num_restarts: how many starts are tried.
         fit_scale: whether the scale of the product is fitted.
         fit_offset: whether an offset is fitted.
+        schedule: what is static in the loop.
     """
 
     start: str
     bucket: int
-    num_iters: int
-    record_every: int
     num_restarts: int
     fit_scale: bool
     fit_offset: bool
+    schedule: bcd.Schedule
 
 
 @partial(jax.jit, static_argnames="plan")
 def solve(
     x: Array,
+    weights: Array | None,
     given: Factors | Array | None,
     rank: Array,
-    tol: Array,
-    models: tuple[bcd.FactorModel, bcd.FactorModel],
+    tolerances: Tolerances,
+    models: Models,
     *,
     plan: Plan,
 ) -> Result:
@@ -85,72 +92,94 @@ def solve(
 
     Args:
         x: shape (M, N) or (B, M, N), floating point.
+        weights: of the same shape, non-negative, or None; ``x`` is zero where they are.
         given: factors of ``plan.bucket`` columns, a PRNG key, or None, as the start needs it.
         rank: how many columns are live.
-        tol: see ``bcd.solve``.
+        tolerances: see ``bcd.solve``.
         models: of U and of V.
         plan: everything static.
     """
     is_cone = all(m.constraint.is_cone for m in models)
+    is_integer = any(m.constraint.is_integer for m in models)
     key = given if isinstance(given, Array) else None
 
-    def single(x: Array, factors: Factors | None) -> Result:
+    def single(x: Array, weights: Array | None, factors: Factors | None) -> Result:
+        x = refuse_gradient(x) if is_integer else x
         # Cones admit any scaling, so X is brought near 1 by a power of two and no square of an
-        # entry overflows or vanishes.
-        unit = lax.stop_gradient(power_of_two_near(x)) if is_cone else jnp.ones((), x.dtype)
+        # entry overflows or vanishes. So are the weights, whatever the constraint.
+        one = jnp.ones((), x.dtype)
+        unit = power_of_two_near(lax.stop_gradient(x)) if is_cone else one
         x = x / unit
-        scaled = tuple(replace(m, l1=m.l1 / unit / jnp.sqrt(unit), l2=m.l2 / unit) for m in models)
-        states = [
-            _start(x, factors, key, rank, models, plan, unit, k) for k in range(plan.num_restarts)
-        ]
+        weight_unit = one
+        if weights is not None:
+            weight_unit = power_of_two_near(lax.stop_gradient(weights))
+            weights = weights / weight_unit
+        scaled = tuple(
+            replace(m, l1=m.l1 / unit / jnp.sqrt(unit) / weight_unit, l2=m.l2 / unit / weight_unit)
+            for m in models
+        )
+        filled = x if weights is None else fill_missing(x, weights)
+        total, count = jnp.sum(x), jnp.asarray(x.size, x.dtype)
+        if weights is not None:
+            total, count = jnp.sum(weights * x), jnp.sum(weights)
+        offset = total / jnp.where(count > 0, count, 1) if plan.fit_offset else None
+
+        def begin(index: Array, lean: Array, share: Array) -> bcd.State:
+            chosen = key
+            if key is not None and plan.num_restarts > 1:
+                chosen = jax.random.fold_in(key, index)
+            return _start(filled, offset, factors, chosen, rank, models, plan, unit, lean, share)
 
         def run(state: bcd.State) -> Result:
             return bcd.solve(
-                x, state, rank, tol, (scaled[0], scaled[1]), plan.num_iters, plan.record_every
+                x, state, rank, tolerances, (scaled[0], scaled[1]), plan.schedule, weights
             )
 
-        if len(states) == 1:
-            return _rescale(run(states[0]), unit)
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-        results = _rescale(_over_batch(run, stacked), unit)
+        settings = [restart_settings(k, plan.fit_scale) for k in range(plan.num_restarts)]
+        leans, shares = jnp.asarray(settings, x.dtype).T
+        if plan.num_restarts == 1:
+            state = begin(jnp.zeros((), jnp.int32), leans[0], shares[0])
+            return rescale(run(state), unit, weight_unit)
+        # Only what differs between the starts is batched, so there is one decomposition for all.
+        states = jax.vmap(begin)(jnp.arange(plan.num_restarts), leans, shares)
+        results = rescale(_over_batch(run, states), unit, weight_unit)
         final = results.history.objective[:, -1]
         best = jnp.argmin(jnp.where(jnp.isfinite(final), final, jnp.inf))
         return replace(jax.tree.map(lambda a: a[best], results), restarts=results.history)
 
     factors = given if isinstance(given, Factors) else None
     if x.ndim == 2:
-        return single(x, factors)
-    return _over_batch(lambda pair: single(*pair), (x, factors))
+        return single(x, weights, factors)
+    return _over_batch(lambda problem: single(*problem), (x, weights, factors))
 
 
 def _start(
     x: Array,
+    offset: Array | None,
     factors: Factors | None,
     key: Array | None,
     rank: Array,
-    models: tuple[bcd.FactorModel, bcd.FactorModel],
+    models: Models,
     plan: Plan,
     unit: Array,
-    index: int,
+    lean: Array,
+    share: Array,
 ) -> bcd.State:
-    """Return the ``index``-th start of a plan, its dead columns zero."""
+    """Return one start of a plan, its dead columns zero."""
     constraints = (models[0].constraint, models[1].constraint)
     side = constraints[1].wider_side()
     scale = jnp.ones((), x.dtype) if plan.fit_scale else None
-    offset = jnp.mean(x) if plan.fit_offset else None
     centred = x if offset is None else x - offset
-    lean, share = restart_settings(index, plan.fit_scale)
     if factors is not None:
         root = jnp.sqrt(unit)
         ut, vt = factors.u.T.astype(x.dtype) / root, factors.v.T.astype(x.dtype) / root
         if plan.fit_scale and factors.scale is not None:
             scale = factors.scale.astype(x.dtype)
         if plan.fit_offset and factors.offset is not None:
-            offset = factors.offset.astype(x.dtype)
+            offset = factors.offset.astype(x.dtype) / unit
     elif plan.start == "random":
         assert key is not None
-        chosen = key if plan.num_restarts == 1 else jax.random.fold_in(key, index)
-        ut, vt = random_start(chosen, centred, plan.bucket, rank, constraints)
+        ut, vt = random_start(key, centred, plan.bucket, rank, constraints)
     elif plan.start == "nndsvd":
         ut, vt = nndsvd_start(centred, plan.bucket)
     elif plan.start == "svd":
@@ -181,27 +210,31 @@ def solve_svd(x: Array, rank: Array) -> Result:
         value = sum_of_squares(x.T - contract(factors.v, factors.u, 1, 1))
         error = relative_error(value, jnp.sqrt(sum_of_squares(x.T)))
         num_iters = jnp.zeros((), jnp.int32)
-        history = History(num_iters[None], value[None], error[None], None, None, None)
+        history = History(num_iters[None], value[None], error[None])
         status = jnp.where(jnp.isfinite(value), Status.CONVERGED, Status.FAILED)
-        return _rescale(Result(factors, history, num_iters, status.astype(jnp.int32)), scale)
+        result = Result(factors, history, num_iters, status.astype(jnp.int32))
+        return rescale(result, scale, jnp.ones_like(scale))
 
     return single(x) if x.ndim == 2 else _over_batch(single, x)
 
 
-def _rescale(result: Result, scale: Array) -> Result:
-    """Turn the result for X / scale into that for X."""
-    root = jnp.sqrt(scale)
+def rescale(result: Result, unit: Array, weight_unit: Array) -> Result:
+    """Turn the result for X / unit, under weights / weight_unit, into that for X and weights."""
+    root = jnp.sqrt(unit)
+
+    def scaled(factors: Factors) -> Factors:
+        offset = None if factors.offset is None else factors.offset * unit
+        return replace(factors, u=factors.u * root, v=factors.v * root, offset=offset)
+
     history = result.history
-    gradient = history.projected_gradient
-    return replace(
-        result,
-        factors=replace(result.factors, u=result.factors.u * root, v=result.factors.v * root),
-        history=replace(
-            history,
-            objective=history.objective * scale * scale,
-            projected_gradient=None if gradient is None else gradient * scale * root,
-        ),
+    gradient, kept = history.projected_gradient, history.factors
+    history = replace(
+        history,
+        objective=history.objective * weight_unit * unit * unit,
+        projected_gradient=None if gradient is None else gradient * weight_unit * unit * root,
+        factors=None if kept is None else scaled(kept),
     )
+    return replace(result, factors=scaled(result.factors), history=history)
 
 
 def _over_batch(single: Callable[[Any], Result], batch: Any) -> Result:
@@ -216,17 +249,28 @@ def _over_batch(single: Callable[[Any], Result], batch: Any) -> Result:
 def trim(result: Result, width: int) -> Result:
     """Cut the padded columns off.
 
-    Eagerly on a CPU this is a view on the host, since a slice on the device would compile once
-    for each rank.
+    Eagerly on one CPU device this is a view on the host, since a slice on the device would compile
+    once for each rank.
     """
-    factors = result.factors
-    if factors.u.shape[-1] == width:
+    if result.factors.u.shape[-1] == width:
         return result
-    on_host = checks.is_concrete(factors) and all(d.platform == "cpu" for d in factors.u.devices())
 
     def cut(a: Array) -> Array:
-        if not on_host:
+        on_host = checks.is_concrete(a) and {d.platform for d in a.devices()} == {"cpu"}
+        if not on_host or len(a.devices()) > 1:
             return a[..., :width]
         return jax.device_put(np.ascontiguousarray(np.asarray(a)[..., :width]))
 
-    return replace(result, factors=replace(factors, u=cut(factors.u), v=cut(factors.v)))
+    def narrowed(factors: Factors) -> Factors:
+        return replace(factors, u=cut(factors.u), v=cut(factors.v))
+
+    def narrowed_history(history: History) -> History:
+        kept = history.factors
+        return history if kept is None else replace(history, factors=narrowed(kept))
+
+    return replace(
+        result,
+        factors=narrowed(result.factors),
+        history=narrowed_history(result.history),
+        restarts=None if result.restarts is None else narrowed_history(result.restarts),
+    )

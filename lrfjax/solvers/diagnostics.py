@@ -1,132 +1,155 @@
-"""What is recorded after a sweep, on the device, and when to stop."""
+"""What is recorded after a sweep, on the device."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import jax.numpy as jnp
 from jax import Array
 
-from lrfjax.solvers.constraints import Constraint
-from lrfjax.solvers.numerics import contract, sum_of_squares
+from lrfjax.solvers.numerics import compensated_sum, contract, sum_of_squares
+from lrfjax.solvers.problem import Models, Problem, Products, State, residual
 from lrfjax.types import History
 
+SCALARS = ("bound_share", "num_changed", "projected_gradient", "u_change", "v_change")
+RECORDABLE = (*SCALARS, "factors")
+ALWAYS = ("sweeps", "objective", "relative_error")
 
-def squared_error(
-    xt: Array,
-    ut: Array,
-    vt: Array,
-    scale: Array | None = None,
-    offset: Array | None = None,
-    unit: Array | float = 1.0,
-) -> Array:
-    """Return ||X - scale * U V^T - offset||_F^2 / unit^2 from the residual itself.
+
+def makes_sense(field: str, models: Models) -> bool:
+    """Return whether a field of a history has a meaning for factors of these models."""
+    is_integer = any(m.constraint.is_integer for m in models)
+    if field == "bound_share":
+        return any(m.constraint.has_bounds for m in models)
+    if field == "num_changed":
+        return is_integer
+    return field != "projected_gradient" or not is_integer
+
+
+def squared_error(problem: Problem, difference: Array) -> Array:
+    """Return ||X - scale * U V^T - offset||_F^2 / unit^2, weighted, from the residual itself.
 
     The expanded form ||X||^2 - 2 <X V, U> + <U^T U, V^T V> would reuse products that the sweep
     has, but cancels when the fit is good: in float32 it is off by 1e-6 ||X||^2, more than a late
     sweep gains. The residual costs one more product a sweep and is accurate to rounding.
 
     Args:
-        xt: X transposed, shape (N, M).
-        ut: shape (R, M).
-        vt: shape (R, N).
-        scale: of the product, 1 where None.
-        offset: added to every entry, 0 where None.
-        unit: a power of two near the size of X keeps the squares from overflowing or vanishing.
-
-    Returns:
-        A scalar.
+        problem: from ``prepare``.
+        difference: from ``residual``.
     """
-    product = contract(vt, ut, 0, 0)
-    if scale is not None:
-        product = scale * product
-    if offset is not None:
-        product = product + offset
-    return sum_of_squares((xt - product) / unit)
+    if problem.wt is None:
+        return sum_of_squares(difference)
+    return compensated_sum(jnp.sum(problem.wt * difference * difference, axis=0))
 
 
-def relative_error(objective: Array, norm: Array) -> Array:
-    """Return sqrt(objective) / norm, with 0 / 0 = 0."""
+def objective(
+    problem: Problem, state: State, models: Models, products: Products | None = None
+) -> Array:
+    """Return the penalised objective of a feasible state.
+
+    Args:
+        problem: from ``prepare``.
+        state: the factors.
+        models: of U and of V.
+        products: where given, and nothing affine is fitted, the expanded form is used: for next to
+            nothing, and off by some units of rounding of ||X||_F^2. Not for what is recorded.
+    """
+    if products is None or state.scale is not None or state.offset is not None:
+        return _objective(problem, squared_error(problem, residual(problem, state)), state, models)
+    vv = contract(state.vt, state.vt, 1, 1)
+    gained = 2 * jnp.sum(products.xu * state.vt) - jnp.sum(products.uu * vv)
+    error = problem.norm * problem.norm - gained / problem.unit / problem.unit
+    return _objective(problem, error, state, models)
+
+
+def _objective(problem: Problem, error: Array, state: State, models: Models) -> Array:
+    penalty = models[0].penalty(state.ut) + models[1].penalty(state.vt)
+    return error * problem.unit * problem.unit + penalty
+
+
+def _safe_sqrt(x: Array) -> Array:
+    """Return sqrt(x) with the slope 0 at 0, where that of sqrt is infinite."""
+    is_zero = x == 0
+    return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, x)))
+
+
+def relative_error(squared: Array, norm: Array) -> Array:
+    """Return sqrt(squared) / norm, with 0 / 0 = 0."""
     safe = jnp.where(norm == 0, 1, norm)
-    return jnp.where(norm == 0, jnp.where(objective == 0, 0, jnp.inf), jnp.sqrt(objective) / safe)
+    return jnp.where(norm == 0, jnp.where(squared == 0, 0, jnp.inf), _safe_sqrt(squared) / safe)
 
 
 def record(
-    xt: Array,
-    norm: Array,
-    ut: Array,
-    vt: Array,
-    num_changed: Array,
+    problem: Problem,
+    state: State,
+    before: State,
+    sweep: Array | int,
     rank: Array | int,
-    constraints: tuple[Constraint, Constraint],
-    *,
-    scale: Array | None = None,
-    offset: Array | None = None,
-    penalty: Array | float = 0.0,
-    unit: Array | float = 1.0,
-    sweep: Array | int = 0,
+    models: Models,
+    fields: tuple[str, ...],
 ) -> History:
-    """Describe a feasible pair of factors: one entry of a ``History``, every field a scalar.
+    """Describe a feasible pair of factors: one entry of a ``History``.
 
     Args:
-        xt: X transposed, shape (N, M).
-        norm: ||X||_F / unit.
-        ut: shape (R, M), rows from ``rank`` on zero.
-        vt: shape (R, N), likewise.
-        num_changed: entries that the sweep changed.
-        rank: how many rows are live.
-        constraints: of U and of V.
-        scale: of the product, 1 where None.
-        offset: added to every entry, 0 where None.
-        penalty: added to the squared error in the objective.
-        unit: see ``squared_error``.
+        problem: from ``prepare``.
+        state: the factors, their rows from ``rank`` on zero.
+        before: those of the entry before; ``state`` itself for the first.
         sweep: how many sweeps were done.
+        rank: how many rows are live.
+        models: of U and of V.
+        fields: those of ``RECORDABLE`` to fill in; all others are None, but for ``ALWAYS``.
     """
-    bounded = any(c.has_bounds for c in constraints)
-    integer = any(c.is_integer for c in constraints)
-    error = squared_error(xt, ut, vt, scale, offset, unit)
-    return History(
+    difference = residual(problem, state)
+    error = squared_error(problem, difference)
+    entry = History(
         sweeps=jnp.asarray(sweep, jnp.int32),
-        objective=error * unit * unit + penalty,
-        relative_error=relative_error(error, norm),
-        bound_share=_bound_share(ut, vt, rank, constraints) if bounded else None,
-        num_changed=num_changed if integer else None,
-        projected_gradient=None if integer else _projected_gradient(xt, ut, vt, constraints),
+        objective=_objective(problem, error, state, models),
+        relative_error=relative_error(error, problem.norm),
     )
+    if "bound_share" in fields:
+        entry = replace(entry, bound_share=_bound_share(state, rank, models))
+    if "projected_gradient" in fields:
+        gradient = _projected_gradient(problem, state, difference, models)
+        entry = replace(entry, projected_gradient=gradient)
+    return with_changes(entry, before, state, fields)
 
 
-def _bound_share(
-    ut: Array, vt: Array, rank: Array | int, constraints: tuple[Constraint, Constraint]
-) -> Array:
+def with_changes(entry: History, before: State, state: State, fields: tuple[str, ...]) -> History:
+    """Return an entry with what depends on the factors alone: those of now and those before."""
+    if "num_changed" in fields:
+        entry = replace(entry, num_changed=_num_changed(before, state))
+    if "u_change" in fields:
+        entry = replace(entry, u_change=_relative_change(before.ut, state.ut))
+    if "v_change" in fields:
+        entry = replace(entry, v_change=_relative_change(before.vt, state.vt))
+    if "factors" in fields:
+        entry = replace(entry, factors=state.factors())
+    return entry
+
+
+def _bound_share(state: State, rank: Array | int, models: Models) -> Array:
+    ut, vt = state.ut, state.vt
     live = jnp.arange(ut.shape[0])[:, None] < rank
-    hits = sum(jnp.sum(c.at_bound(f) & live) for c, f in zip(constraints, (ut, vt), strict=True))
+    hits = sum(
+        jnp.sum(m.constraint.at_bound(f) & live) for m, f in zip(models, (ut, vt), strict=True)
+    )
     count = jnp.asarray(rank) * (ut.shape[1] + vt.shape[1])
     return jnp.asarray(hits).astype(ut.dtype) / count.astype(ut.dtype)
 
 
-def _projected_gradient(
-    xt: Array, ut: Array, vt: Array, constraints: tuple[Constraint, Constraint]
-) -> Array:
-    gradient_u = 2 * (contract(contract(vt, vt, 1, 1), ut, 1, 0) - contract(vt, xt, 1, 0))
-    gradient_v = 2 * (contract(contract(ut, ut, 1, 1), vt, 1, 0) - contract(ut, xt, 1, 1))
-    in_u = constraints[0].projected_gradient(ut, gradient_u)
-    in_v = constraints[1].projected_gradient(vt, gradient_v)
-    return jnp.sqrt(jnp.sum(in_u * in_u) + jnp.sum(in_v * in_v))
+def _num_changed(old: State, new: State) -> Array:
+    return jnp.sum(old.ut != new.ut, dtype=jnp.int32) + jnp.sum(old.vt != new.vt, dtype=jnp.int32)
 
 
-def has_converged(before: History, after: History, tol: Array, is_first: Array) -> Array:
-    """Return whether a sweep was the last one needed.
+def _relative_change(old: Array, new: Array) -> Array:
+    change, size = jnp.sum((new - old) ** 2), jnp.sum(new**2)
+    return relative_error(change, _safe_sqrt(size))
 
-    A sweep that changed no integer is a fixed point. Otherwise the objective has to fall by more
-    than ``tol`` of itself; ``tol`` = 0 turns this test off. It is not made after the first sweep,
-    which sets off from factors that need not be feasible and are not those of entry 0.
 
-    Args:
-        before: the entry before the sweep.
-        after: the entry after it.
-        tol: relative, at least 0.
-        is_first: whether it was the first sweep.
-    """
-    gain = before.objective - after.objective
-    stalled = ~is_first & (tol > 0) & (gain <= tol * before.objective)
-    if after.num_changed is None:
-        return stalled
-    return stalled | (after.num_changed == 0)
+def _projected_gradient(problem: Problem, state: State, difference: Array, models: Models) -> Array:
+    if problem.wt is not None:
+        difference = problem.wt * difference
+    factor = -2 * problem.unit * (1.0 if state.scale is None else state.scale)
+    in_u = models[0].projected_gradient(state.ut, factor * contract(state.vt, difference, 1, 0))
+    in_v = models[1].projected_gradient(state.vt, factor * contract(state.ut, difference, 1, 1))
+    return _safe_sqrt(jnp.sum(in_u * in_u) + jnp.sum(in_v * in_v))

@@ -6,6 +6,7 @@ the padding off again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,17 +14,22 @@ import numpy as np
 from jax import Array, lax
 
 from lrfjax import checks
-from lrfjax.errors import InputError, InputTypeError
-from lrfjax.solvers import bucketed
+from lrfjax.errors import InputError
+from lrfjax.solvers import bcd, bucketed
 from lrfjax.solvers.arguments import (
     Pair,
+    check_combination,
+    check_data,
+    check_passes,
+    check_record,
     check_start,
+    check_tolerances,
     flatten_batch,
     make_models,
     padded_width,
     restore_batch,
 )
-from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
+from lrfjax.solvers.constraints import Constraint, IntegerBox, NonNegative, Real
 from lrfjax.types import Factors, Result
 
 
@@ -43,6 +49,11 @@ def imf(
     fit_scale: bool = False,
     fit_offset: bool = False,
     num_restarts: int = 1,
+    joint_moves: bool = False,
+    num_passes: int | tuple[int, int] = 1,
+    weights: Any | None = None,
+    change_tol: float | Array = 0.0,
+    record: Sequence[str] | None = None,
 ) -> Result:
     """Factorize X ~ scale * U V^T + offset with integers in [lower, upper] in U and V.
 
@@ -78,9 +89,16 @@ def imf(
         num_restarts: tries that many starts and returns the best by the last objective, with the
             histories of all in ``result.restarts``: different gauges and scales for ``"balanced"``,
             different draws for ``"random"``.
+        joint_moves: also move the entries of a factor in pairs, once in every sweep, where single
+            ones are stuck: lower again, for R times the work. See ``solvers/joint_moves.py``.
+        num_passes: see ``factorize``.
+        weights: see ``factorize``.
+        change_tol: see ``factorize``.
+        record: see ``factorize``.
 
     Returns:
-        A ``Result``. Zero sweeps give the rounded and clamped start.
+        A ``Result``. Zero sweeps give the rounded and clamped start. Integers are piecewise
+        constant in X, so differentiating any of it with respect to X raises.
 
     Raises:
         InputError: a value out of range, an empty matrix, NaN or infinity.
@@ -94,10 +112,11 @@ def imf(
         (4, 1) 0.0
     """
     lower, upper = checks.integer_bounds("bounds", bounds)
-    x = checks.matrix("x", x)
+    x, weights = check_data(x, weights)
     box = IntegerBox(lower.astype(x.dtype), upper.astype(x.dtype))
-    return factorize(
+    return _factorize(
         x,
+        weights,
         rank,
         constraints=(box, box),
         num_iters=num_iters,
@@ -111,6 +130,10 @@ def imf(
         fit_scale=fit_scale,
         fit_offset=fit_offset,
         num_restarts=num_restarts,
+        joint_moves=joint_moves,
+        num_passes=num_passes,
+        change_tol=change_tol,
+        record=record,
     )
 
 
@@ -127,8 +150,20 @@ def nmf(
     l2: Pair = 0.0,
     frozen: tuple[Any, Any] = (False, False),
     num_restarts: int = 1,
+    accelerate: bool = True,
+    num_passes: int | tuple[int, int] | None = None,
+    weights: Any | None = None,
+    change_tol: float | Array = 0.0,
+    gradient_tol: float | Array = 0.0,
+    fixed_length: bool = False,
+    record: Sequence[str] | None = None,
 ) -> Result:
-    """Factorize X ~ U V^T with non-negative U and V, by HALS (Cichocki and Phan, 2009).
+    """Factorize X ~ U V^T with non-negative U and V, by accelerated HALS.
+
+    HALS (Cichocki and Phan, 2009) is block coordinate descent over the columns. By default each
+    sweep goes several times through the columns of a factor, which costs little beside the products
+    with X (Gillis and Glineur, 2012), and sets off from extrapolated factors (after Ang and Gillis,
+    2019). ``accelerate=False, num_passes=1`` is HALS as first published.
 
     Args:
         x: shape (..., M, N), non-negative real numbers.
@@ -145,6 +180,14 @@ def nmf(
         l2: see ``factorize``.
         frozen: see ``factorize``.
         num_restarts: with ``init="random"``, tries that many draws and returns the best.
+        accelerate: see ``factorize``.
+        num_passes: see ``factorize``. None stands for two passes over the longer factor and for as
+            many over the shorter one as cost no more, at most eight.
+        weights: see ``factorize``.
+        change_tol: see ``factorize``.
+        gradient_tol: see ``factorize``.
+        fixed_length: see ``factorize``.
+        record: see ``factorize``.
 
     Returns:
         A ``Result``. Zero sweeps give the start, clipped at zero.
@@ -159,11 +202,18 @@ def nmf(
         >>> print(bool(result.history.relative_error[-1] < 1e-6))
         True
     """
-    x = checks.matrix("x", x)
+    x, weights = check_data(x, weights)
     if checks.is_concrete(x) and (smallest := float(np.min(np.asarray(x)))) < 0:
         raise InputError(f"x must be non-negative for nmf, got an entry of {smallest:g}")
-    return factorize(
+    if num_passes is None:
+        num_rows, num_columns = x.shape[-2:]
+        num_passes = (
+            min(max(2 * num_columns // num_rows, 2), 8),
+            min(max(2 * num_rows // num_columns, 2), 8),
+        )
+    return _factorize(
         x,
+        weights,
         rank,
         constraints=(NonNegative(), NonNegative()),
         num_iters=num_iters,
@@ -175,6 +225,12 @@ def nmf(
         l2=l2,
         frozen=frozen,
         num_restarts=num_restarts,
+        accelerate=accelerate,
+        num_passes=num_passes,
+        change_tol=change_tol,
+        gradient_tol=gradient_tol,
+        fixed_length=fixed_length,
+        record=record,
     )
 
 
@@ -223,6 +279,14 @@ def factorize(
     fit_scale: bool = False,
     fit_offset: bool = False,
     num_restarts: int = 1,
+    joint_moves: bool = False,
+    accelerate: bool = False,
+    num_passes: int | tuple[int, int] = 1,
+    weights: Any | None = None,
+    change_tol: float | Array = 0.0,
+    gradient_tol: float | Array = 0.0,
+    fixed_length: bool = False,
+    record: Sequence[str] | None = None,
 ) -> Result:
     """Factorize X ~ scale * U V^T + offset, under one constraint for each factor.
 
@@ -230,22 +294,30 @@ def factorize(
     Real())`` is semi-NMF, ``(IntegerBox(lower, upper), Real())`` has integers in U alone.
     Minimises by block coordinate descent
 
-        ||X - scale * U V^T - offset||_F^2 + N (2 a |U|_1 + b ||U||_F^2)
-                                           + M (2 c |V|_1 + d ||V||_F^2)
+        sum_ij w_ij (x_ij - scale * (U V^T)_ij - offset)^2 + N (2 a |U|_1 + b ||U||_F^2)
+                                                           + M (2 c |V|_1 + d ||V||_F^2)
 
-    with l1 = (a, c) and l2 = (b, d): penalties are scaled by the other dimension, as in the
-    published code, so that their effect does not depend on the size of X. Every update is closed
-    form, so this objective never rises.
+    with weights w (1 by default), l1 = (a, c) and l2 = (b, d): penalties are scaled by the other
+    dimension, as in the published code, so that their effect does not depend on the size of X.
+    Every update is closed form, so this objective never rises: exactly for integer factors, and
+    for real ones but for rounding.
+
+    **Derivatives.** With real factors and ``fixed_length=True`` everything in the result can be
+    differentiated in X, the start included, in forward and reverse mode; singular vectors have no
+    derivative where singular values coincide, so with a rank-deficient X give ``Factors`` to start
+    from. Without ``fixed_length`` only forward mode works, as the loop may stop early. With
+    integers differentiation raises.
 
     Args:
-        x: shape (..., M, N), real numbers.
+        x: shape (..., M, N), real numbers. Where the weight is zero it may be anything, also NaN.
         rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
         constraints: of U and of V. Bounds may be arrays of shape (rank,), one for each column.
         num_iters: sweeps at most; static.
         tol: stop when a sweep lowers the objective by no more than this share of it; 0 for never.
         init: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` with a ``key``, or ``Factors``
             of shapes (..., M, rank) and (..., N, rank). Factors that violate a constraint are
-            projected on it, frozen columns excepted.
+            projected on it, frozen columns excepted. Under weights, the named starts are those of
+            X with its gaps filled by means of rows and columns.
         key: a JAX PRNG key, for ``init="random"``; all problems of a batch draw from it alike.
         record_every: sweeps from one entry of the history to the next, a divisor of
             ``num_iters``; static. Stopping is decided where an entry is made, so a solver that is
@@ -258,6 +330,20 @@ def factorize(
             since otherwise the factors can take it up.
         fit_offset: fit an offset after each sweep.
         num_restarts: tries that many starts (``"balanced"`` or ``"random"``), returns the best.
+        joint_moves: also move integers in pairs, see ``imf``.
+        accelerate: extrapolate after every sweep, with restarts that keep the objective from
+            rising, see ``solvers/extrapolation.py``; for continuous constraints.
+        num_passes: how often a sweep goes through the columns of one factor before the other
+            factor's turn (Gillis and Glineur, 2012); a pair for U and V; static.
+        weights: shape (..., M, N) or (M, N), non-negative; zero stands for a missing entry.
+        change_tol: stop when a sweep changes neither factor by more than this share of its norm
+            (``history.u_change``, ``v_change``); 0 for never.
+        gradient_tol: stop when the norm of the projected gradient is at most this share of that of
+            the start; 0 for never. For continuous constraints.
+        fixed_length: do all sweeps, in a loop that reverse-mode differentiation can pass; static.
+        record: names of the fields of ``History`` to keep besides ``sweeps``, ``objective`` and
+            ``relative_error``, which are always there. None keeps all scalars; ``"factors"`` is
+            kept on request only. Static.
 
     Returns:
         A ``Result``.
@@ -266,7 +352,59 @@ def factorize(
         InputError: a value out of range, an empty matrix, NaN or infinity.
         InputTypeError: a wrong type.
     """
-    x = checks.matrix("x", x)
+    x, weights = check_data(x, weights)
+    return _factorize(
+        x,
+        weights,
+        rank,
+        constraints=constraints,
+        num_iters=num_iters,
+        tol=tol,
+        init=init,
+        key=key,
+        record_every=record_every,
+        l1=l1,
+        l2=l2,
+        frozen=frozen,
+        fit_scale=fit_scale,
+        fit_offset=fit_offset,
+        num_restarts=num_restarts,
+        joint_moves=joint_moves,
+        accelerate=accelerate,
+        num_passes=num_passes,
+        change_tol=change_tol,
+        gradient_tol=gradient_tol,
+        fixed_length=fixed_length,
+        record=record,
+    )
+
+
+def _factorize(
+    x: Array,
+    weights: Array | None,
+    rank: int | Array,
+    *,
+    constraints: tuple[Constraint, Constraint],
+    num_iters: int,
+    tol: float | Array,
+    init: str | Factors,
+    key: Array | None,
+    record_every: int,
+    l1: Pair,
+    l2: Pair,
+    frozen: tuple[Any, Any],
+    num_restarts: int,
+    num_passes: int | tuple[int, int],
+    change_tol: float | Array,
+    record: Sequence[str] | None,
+    fit_scale: bool = False,
+    fit_offset: bool = False,
+    joint_moves: bool = False,
+    accelerate: bool = False,
+    gradient_tol: float | Array = 0.0,
+    fixed_length: bool = False,
+) -> Result:
+    """Check all arguments but the data, plan the solve, run it, and cut the padding off."""
     limit = min(x.shape[-2:])
     num_iters = checks.integer("num_iters", num_iters, 0)
     record_every = checks.integer("record_every", record_every, 1)
@@ -274,38 +412,40 @@ def factorize(
         raise InputError(
             f"record_every must divide num_iters, got {record_every} and num_iters={num_iters}"
         )
-    if checks.is_concrete(tol):
-        tol = checks.real("tol", tol, 0.0)
-    elif jnp.ndim(tol) != 0:
-        raise InputTypeError(f"tol must be a scalar, got shape {jnp.shape(tol)}")
+    passes = check_passes(num_passes)
     is_traced = not checks.is_concrete(rank)
     width = padded_width(rank, limit)
     bucket = bucketed.rank_bucket(width, limit)
     start, given = check_start(init, key, x.shape, width, bucket)
     models = make_models(constraints, l1, l2, frozen, x, width, bucket)
-    if any(m.frozen is not None for m in models) and start != "given":
-        raise InputError(f"frozen needs init to be Factors, got init={init!r}")
+    fields = check_record(record, models)
+    tolerances, watch = check_tolerances(tol, change_tol, gradient_tol, models, x.dtype)
     num_restarts = checks.integer("num_restarts", num_restarts, 1)
-    if num_restarts > 1 and start not in ("balanced", "random"):
-        raise InputError(
-            f'num_restarts={num_restarts} needs init="balanced" or "random", got {init!r}'
-        )
-    if fit_scale and not all(isinstance(m.constraint, Box) for m in models):
-        raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
-    if isinstance(init, Factors):
-        for name, value, is_fitted in (
-            ("scale", init.scale, fit_scale),
-            ("offset", init.offset, fit_offset),
-        ):
-            if value is not None and not is_fitted:
-                raise InputError(f"init.{name} is given, so fit_{name} must be True, got False")
-    plan = bucketed.Plan(
-        start, bucket, num_iters, record_every, num_restarts, bool(fit_scale), bool(fit_offset)
+    check_combination(
+        init, start, models, weights, num_restarts, fit_scale, fit_offset, joint_moves, accelerate
     )
-    # NumPy scalars of fixed dtypes: a Python int and a jnp.int32 would compile separately.
+    schedule = bcd.Schedule(
+        num_iters,
+        record_every,
+        fields,
+        watch,
+        passes,
+        bool(joint_moves),
+        bool(accelerate),
+        bool(fixed_length),
+    )
+    plan = bucketed.Plan(start, bucket, num_restarts, bool(fit_scale), bool(fit_offset), schedule)
+    # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately.
     live: Any = rank if is_traced else np.int32(width)
-    stop: Any = tol.astype(x.dtype) if isinstance(tol, Array) else np.asarray(tol, x.dtype)
-    result = bucketed.solve(flatten_batch(x), given, live, stop, models, plan=plan)
+    result = bucketed.solve(
+        flatten_batch(x),
+        None if weights is None else flatten_batch(weights),
+        given,
+        live,
+        tolerances,
+        models,
+        plan=plan,
+    )
     return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
 
 

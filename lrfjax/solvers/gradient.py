@@ -7,7 +7,7 @@ families can be laid over each other.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,11 +19,18 @@ from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
-from lrfjax.solvers.arguments import check_named_start
+from lrfjax.solvers import diagnostics
+from lrfjax.solvers.arguments import (
+    check_named_start,
+    check_record,
+    flatten_batch,
+    restore_batch,
+)
+from lrfjax.solvers.bucketed import rescale
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative
-from lrfjax.solvers.diagnostics import record
 from lrfjax.solvers.initialize import nndsvd_start, random_start, svd_start
-from lrfjax.solvers.numerics import contract, power_of_two_near, sum_of_squares
+from lrfjax.solvers.numerics import contract, power_of_two_near
+from lrfjax.solvers.problem import FactorModel, Models, State, prepare
 from lrfjax.types import Factors, History, Result, Status
 
 _STARTS = ("svd", "nndsvd", "random")
@@ -46,6 +53,7 @@ def factorize_gradient(
     init: str | Factors = "svd",
     key: Array | None = None,
     record_every: int = 1,
+    record: Sequence[str] | None = None,
 ) -> Result:
     """Factorize X ~ U V^T by a first-order method, all entries of U and V at once.
 
@@ -88,6 +96,7 @@ def factorize_gradient(
         key: a JAX PRNG key, for ``init="random"``; shared by the problems of a batch.
         record_every: steps from one entry of the history to the next, a divisor of ``num_iters``;
             static.
+        record: the fields of the history to keep, see ``factorize``; static.
 
     Returns:
         A ``Result``. Entry k of the history describes the feasible factors after
@@ -122,16 +131,12 @@ def factorize_gradient(
             f"optimizer must be an optax.GradientTransformation, got {optimizer!r}"
         )
     constraints = _check_constraints(constraint, rank, x.dtype)
+    fields = check_record(record, _models(constraints))
     start, given = _check_start(init, key, x.shape, rank, x.dtype)
 
-    batch = x.shape[:-2]
-
-    def flat(a: Array) -> Array:
-        return a.reshape(-1, *a.shape[-2:]) if batch else a
-
     result = _solve(
-        flat(x),
-        jax.tree.map(flat, given) if start == "given" else None,
+        flatten_batch(x),
+        jax.tree.map(flatten_batch, given) if start == "given" else None,
         key=given if start == "random" else None,
         constraints=constraints,
         optimizer=optimizer,
@@ -139,13 +144,19 @@ def factorize_gradient(
         rank=rank,
         num_iters=num_iters,
         record_every=record_every,
+        fields=fields,
     )
-    if len(batch) < 2:
-        return result
-    return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), result)
+    return restore_batch(result, x.shape[:-2])
 
 
-@partial(jax.jit, static_argnames=("optimizer", "start", "rank", "num_iters", "record_every"))
+def _models(constraints: tuple[Constraint, Constraint]) -> Models:
+    return FactorModel(constraints[0]), FactorModel(constraints[1])
+
+
+@partial(
+    jax.jit,
+    static_argnames=("optimizer", "start", "rank", "num_iters", "record_every", "fields"),
+)
 def _solve(x: Array, given: Factors | None, **settings: Any) -> Result:
     """Solve one problem (x of two axes) or a batch of them (three), see ``_solve_one``."""
 
@@ -166,6 +177,7 @@ def _solve_one(
     rank: int,
     num_iters: int,
     record_every: int,
+    fields: tuple[str, ...],
 ) -> Result:
     """Solve one problem, x of shape (M, N); the arguments are those of ``factorize_gradient``."""
     # Cones admit any scaling, so X is brought near 1 by a power of two and no square of an entry
@@ -173,11 +185,12 @@ def _solve_one(
     near = lax.stop_gradient(power_of_two_near(x))
     is_cone = all(c.is_cone for c in constraints)
     scale = near if is_cone else jnp.ones_like(near)
-    unit = jnp.ones_like(near) if is_cone else near
     x = x / scale
-    norm = jnp.sqrt(sum_of_squares(x.T / unit))
-    safe_norm = jnp.where(norm > 0, norm, 1)
+    problem = prepare(x)
+    # Of integers the norm of X is taken in a unit near its entries, of all else X is near one.
+    unit, safe_norm = problem.unit, jnp.where(problem.norm > 0, problem.norm, 1)
 
+    models = _models(constraints)
     ut, vt = _start(x, given, key, start, rank, constraints, jnp.sqrt(scale))
     steps = (_root_mean_square(ut), _root_mean_square(vt))
 
@@ -201,17 +214,8 @@ def _solve_one(
         return min(x.shape) * jnp.sum(residual * residual)
 
     def describe(factors: _Pair, before: _Pair, iteration: Array | int) -> History:
-        changed = [jnp.sum(a != b, dtype=jnp.int32) for a, b in zip(factors, before, strict=True)]
-        return record(
-            x.T,
-            norm,
-            factors[0],
-            factors[1],
-            changed[0] + changed[1],
-            rank,
-            constraints,
-            unit=unit,
-            sweep=iteration,
+        return diagnostics.record(
+            problem, State(*factors), State(*before), iteration, rank, models, fields
         )
 
     # Line searches and Polyak steps ask for the loss; all other transformations ignore it.
@@ -239,17 +243,8 @@ def _solve_one(
     failed = ~jnp.isfinite(history.relative_error[-1])
     status = jnp.where(failed, Status.FAILED, Status.ITERATION_LIMIT).astype(jnp.int32)
     ut, vt = feasible(params)
-    root, gradient = jnp.sqrt(scale), history.projected_gradient
-    return Result(
-        Factors(ut.T * root, vt.T * root),
-        replace(
-            history,
-            objective=history.objective * scale * scale,
-            projected_gradient=None if gradient is None else gradient * scale * root,
-        ),
-        jnp.asarray(num_iters, jnp.int32),
-        status,
-    )
+    result = Result(Factors(ut.T, vt.T), history, jnp.asarray(num_iters, jnp.int32), status)
+    return rescale(result, scale, jnp.ones_like(scale))
 
 
 def _start(

@@ -2,8 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+from lrfjax.errors import InputError
+
+
+@jax.custom_jvp
+def refuse_gradient(x: Array) -> Array:
+    """Return ``x``, of which integer factors have no useful gradient: differentiation raises.
+
+    Rounding is constant almost everywhere, so JAX would return zeros, or complain of a loop.
+
+    Raises:
+        InputError: when differentiated, in forward or reverse mode.
+    """
+    return x
+
+
+@refuse_gradient.defjvp
+def _refuse(primals: Any, tangents: Any) -> Any:
+    raise InputError(
+        "x cannot be differentiated through: integer factors are piecewise constant in x and have "
+        "no gradient. Differentiate reconstruct() of fixed factors, or a solver of real factors."
+    )
 
 
 def contract(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:

@@ -1,0 +1,171 @@
+"""What a solver is given: a matrix with its weights, and what is asked of each factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from lrfjax.solvers.constraints import Constraint
+from lrfjax.solvers.numerics import compensated_sum, contract, power_of_two_near
+from lrfjax.types import Factors
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Problem:
+    """A matrix and what every sweep needs to know of it.
+
+    Attributes:
+        x: shape (M, N), floating point; zero where the weight is zero.
+        xt: its transpose, stored: products with U read one, products with V the other, each along
+            its contiguous axis.
+        unit: a power of two near the largest magnitude.
+        norm: ||X||_F / unit, weighted.
+        row_norm: the largest norm of a row; with weights the norm of each, shape (M,).
+        column_norm: the largest norm of a column; with weights the norm of each, shape (N,).
+        total: the sum of all entries, weighted.
+        count: the sum of all weights; the number of entries without.
+        weights: shape (M, N), None for ones.
+        wt: its transpose.
+    """
+
+    x: Array
+    xt: Array
+    unit: Array
+    norm: Array
+    row_norm: Array
+    column_norm: Array
+    total: Array
+    count: Array | float
+    weights: Array | None
+    wt: Array | None
+
+
+def prepare(x: Array, weights: Array | None = None) -> Problem:
+    """Return the problem of factorizing ``x``, shape (M, N), under weights of the same shape."""
+    xt = x.T
+    wt = None if weights is None else weights.T
+    unit = lax.stop_gradient(power_of_two_near(x))
+    squares = (xt / unit) ** 2
+    if wt is not None:
+        squares = wt * squares
+    rows, columns = jnp.sum(squares, axis=0), jnp.sum(squares, axis=1)
+    # The norms only bound rounding errors. Weights may differ by orders of magnitude between rows,
+    # and then so does what can be told from rounding.
+    row_norm, column_norm = (
+        lax.stop_gradient(unit * jnp.sqrt(jnp.max(s) if weights is None else s))
+        for s in (rows, columns)
+    )
+    total = compensated_sum(jnp.sum(xt if wt is None else wt * xt, axis=0))
+    count = float(x.size) if wt is None else compensated_sum(jnp.sum(wt, axis=0))
+    # sqrt has no slope at zero.
+    squared_norm = compensated_sum(rows)
+    is_zero = squared_norm == 0
+    norm = jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, squared_norm)))
+    return Problem(x, xt, unit, norm, row_norm, column_norm, total, count, weights, wt)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FactorModel:
+    """What is asked of one factor.
+
+    Attributes:
+        constraint: the set that its columns lie in.
+        l1: weight of the sum of its magnitudes in the objective (twice, see ``factorize``).
+        l2: weight of the sum of its squares.
+        frozen: shape (R,), which columns are kept; None for none.
+    """
+
+    constraint: Constraint
+    l1: Array | float = 0.0
+    l2: Array | float = 0.0
+    frozen: Array | None = None
+
+    def penalty(self, factor: Array) -> Array:
+        """Return 2 l1 sum |u| + l2 sum u^2 of a transposed factor."""
+        return 2 * self.l1 * jnp.sum(jnp.abs(factor)) + self.l2 * jnp.sum(factor * factor)
+
+    def project(self, factor: Array) -> Array:
+        """Return the nearest feasible transposed factor; frozen rows stay as they are."""
+        feasible = self.constraint.project(factor)
+        return (
+            feasible if self.frozen is None else jnp.where(self.frozen[:, None], factor, feasible)
+        )
+
+    def projected_gradient(self, factor: Array, gradient: Array) -> Array:
+        """Return the gradient of the penalised objective, less what the model forbids.
+
+        Args:
+            factor: transposed, feasible.
+            gradient: of the squared error.
+        """
+        gradient = gradient + 2 * self.l2 * factor
+        # Where an entry is zero the slopes to either side differ by 4 l1; descent goes up, down, or
+        # is impossible.
+        at_zero = jnp.minimum(gradient + 2 * self.l1, 0) + jnp.maximum(gradient - 2 * self.l1, 0)
+        slope = jnp.where(factor == 0, at_zero, gradient + 2 * self.l1 * jnp.sign(factor))
+        slope = self.constraint.projected_gradient(factor, slope)
+        return slope if self.frozen is None else jnp.where(self.frozen[:, None], 0, slope)
+
+
+Models = tuple[FactorModel, FactorModel]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """A pair of transposed factors, and the affine map of their product where it is fitted.
+
+    Attributes:
+        ut: U transposed, shape (R, M), rows from the rank on zero.
+        vt: V transposed, shape (R, N), likewise.
+        scale: X ~ scale * U V^T + offset; None where it is 1 and not fitted.
+        offset: None where it is 0 and not fitted.
+    """
+
+    ut: Array
+    vt: Array
+    scale: Array | None = None
+    offset: Array | None = None
+
+    def factors(self) -> Factors:
+        """Return the factors as users get them."""
+        return Factors(self.ut.T, self.vt.T, self.scale, self.offset)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Products:
+    """What the update of V takes, and what sums over X and U V^T can be had from.
+
+    Attributes:
+        xu: (X^T U)^T, shape (R, N).
+        uu: U^T U, shape (R, R).
+    """
+
+    xu: Array
+    uu: Array
+
+
+def residual(problem: Problem, state: State) -> Array:
+    """Return (X - scale * U V^T - offset)^T / unit, shape (N, M), not weighted."""
+    product = contract(state.vt, state.ut, 0, 0)
+    if state.scale is not None:
+        product = state.scale * product
+    if state.offset is not None:
+        product = product + state.offset
+    return (problem.xt - product) / problem.unit
+
+
+def project(state: State, models: Models, rank: Array | int) -> State:
+    """Return the feasible state nearest to ``state``, its rows from ``rank`` on zero."""
+    live = jnp.arange(state.ut.shape[0])[:, None] < rank
+    ut, vt = (
+        jnp.where(live, model.project(factor), 0)
+        for model, factor in zip(models, (state.ut, state.vt), strict=True)
+    )
+    return State(ut, vt, state.scale, state.offset)

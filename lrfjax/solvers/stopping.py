@@ -1,0 +1,58 @@
+"""When a solver has converged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lrfjax.types import History
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Tolerances:
+    """What counts as converged; 0 turns a test off.
+
+    Attributes:
+        objective: stop when it falls by no more than this share of itself.
+        change: stop when neither factor changes by more than this share of itself.
+        gradient: stop when the norm of the projected gradient is at most this share of that of the
+            start (Lin, 2007, section 5).
+    """
+
+    objective: Array
+    change: Array
+    gradient: Array
+
+
+def has_converged(
+    first: History, before: History, after: History, tolerances: Tolerances, is_first: Array
+) -> Array:
+    """Return whether a sweep was the last one needed.
+
+    A sweep that changed no integer is a fixed point. The tolerances are not tested after the first
+    sweep, which sets off from factors that need not be feasible and are not those of entry 0.
+
+    Args:
+        first: entry 0.
+        before: the entry before the sweep.
+        after: the entry after it. Tests of what it does not hold are not made.
+        tolerances: of the tests.
+        is_first: whether it was the first sweep.
+    """
+
+    def test(tolerance: Array, value: Array, reference: Array | float) -> Array:
+        return (tolerance > 0) & (value <= tolerance * reference)
+
+    stalled = test(
+        tolerances.objective, before.objective - after.objective, jnp.abs(before.objective)
+    )
+    if after.u_change is not None and after.v_change is not None:
+        stalled |= test(tolerances.change, jnp.maximum(after.u_change, after.v_change), 1.0)
+    if after.projected_gradient is not None and first.projected_gradient is not None:
+        stalled |= test(tolerances.gradient, after.projected_gradient, first.projected_gradient)
+    stalled &= ~is_first
+    return stalled if after.num_changed is None else stalled | (after.num_changed == 0)

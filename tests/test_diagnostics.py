@@ -1,0 +1,201 @@
+"""What histories hold, under every transformation, and what is made of them."""
+
+import subprocess
+import sys
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import lrfjax
+from tests.problems import low_rank_integers
+
+X = np.abs(low_rank_integers(1, 4, (18, 12), 4))
+ALL = ("bound_share", "num_changed", "u_change", "v_change", "factors")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def test_the_factors_of_every_sweep_are_kept_on_request():
+    result = lrfjax.imf(X[0], 3, num_iters=4, record=ALL)
+    kept = result.history.factors
+    assert kept.u.shape == (5, 18, 3)
+    assert kept.v.shape == (5, 12, 3)
+    for sweep in range(5):
+        there = lrfjax.imf(X[0], 3, num_iters=sweep).factors
+        assert np.array_equal(kept.u[sweep], there.u)
+        assert np.array_equal(kept.v[sweep], there.v)
+
+
+@pytest.mark.parametrize("solver", [lrfjax.imf, lrfjax.nmf])
+def test_changes_are_relative_to_the_entry_before(solver):
+    result = solver(
+        X[0], 3, num_iters=6, record_every=2, record=("u_change", "v_change", "factors")
+    )
+    history = result.history
+    for name in ("u", "v"):
+        kept = np.asarray(getattr(history.factors, name), np.float64)
+        change = np.asarray(getattr(history, f"{name}_change"))
+        assert change[0] == 0
+        # The first sweep of integers sets off from the start before rounding.
+        for k in range(2 if solver is lrfjax.imf else 1, 4):
+            expected = np.linalg.norm(kept[k] - kept[k - 1]) / np.linalg.norm(kept[k])
+            assert np.isclose(change[k], expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_restart_keeps_its_factors_too():
+    result = lrfjax.imf(X[0], 3, num_iters=2, init="balanced", num_restarts=3, record=("factors",))
+    assert result.history.factors.u.shape == (3, 18, 3)
+    assert result.restarts.factors.u.shape == (3, 3, 18, 3)
+    assert result.restarts.u_change is None
+
+
+def test_what_is_not_asked_for_is_not_there():
+    full = lrfjax.imf(X[0], 3, num_iters=4)
+    bare = lrfjax.imf(X[0], 3, num_iters=4, record=())
+    assert bare.history.num_changed is None
+    assert bare.history.u_change is None
+    assert np.array_equal(bare.history.objective, full.history.objective)
+    gradient = lrfjax.factorize_gradient(X[0], 3, num_iters=2, record=("factors",))
+    assert gradient.history.factors.u.shape == (3, 18, 3)
+    assert gradient.history.bound_share is None
+
+
+@pytest.mark.parametrize("solver", [lrfjax.imf, lrfjax.nmf])
+def test_histories_are_the_same_under_jit_and_vmap(solver):
+    def history(x):
+        fields = ("u_change", "v_change", "bound_share", "factors")
+        return solver(x, 3, num_iters=4, record=fields).history
+
+    loop = jax.tree.map(lambda *leaves: np.stack(leaves), *[history(x) for x in X])
+    for other in (history(X), jax.vmap(history)(X), jax.jit(history)(X)):
+        for a, b in zip(jax.tree.leaves(loop), jax.tree.leaves(other), strict=True):
+            assert np.allclose(a, b, rtol=2e-3, atol=2e-3)
+
+
+_SHARDED = """
+import jax, numpy as np
+jax.config.update("jax_num_cpu_devices", 8)
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import lrfjax
+
+rng = np.random.default_rng(0)
+x = rng.integers(0, 60, (8, 32, 12)).astype(np.float32)
+start = lrfjax.Factors(rng.integers(-3, 4, (8, 32, 3)), rng.integers(-3, 4, (8, 12, 3)))
+single = lrfjax.imf(x, 3, num_iters=5, init=start, record=("num_changed", "factors"))
+mesh = Mesh(np.array(jax.devices()), ("d",))
+assert len(jax.devices()) == 8
+for axes in (("d",), (None, "d")):
+    sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec(*axes)))
+    result = lrfjax.imf(sharded, 3, num_iters=5, init=start, record=("num_changed", "factors"))
+    for a, b in zip(jax.tree.leaves(single), jax.tree.leaves(result), strict=True):
+        assert np.array_equal(a, b), axes
+    nmf = lrfjax.nmf(sharded, 3, num_iters=5).history
+    there = lrfjax.nmf(x, 3, num_iters=5).history
+    assert np.allclose(nmf.objective, there.objective, rtol=1e-3)
+"""
+
+
+def test_histories_work_on_sharded_input():
+    # Integers from an integer start are exact, however the sums are split.
+    done = subprocess.run([sys.executable, "-c", _SHARDED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("l1", [0.0, 0.3])
+def test_the_projected_gradient_vanishes_at_a_penalised_minimum(l1):
+    x = np.random.default_rng(3).random((20, 12))
+    with jax.enable_x64(True):
+        result = lrfjax.nmf(x, 3, num_iters=3000, record_every=3000, l1=l1 / 20, l2=0.01)
+        gradient = np.asarray(result.history.projected_gradient)
+    assert gradient[-1] < 1e-5 * gradient[0]
+
+
+def test_the_gradient_of_a_frozen_factor_does_not_count():
+    start = lrfjax.Factors(np.ones((18, 3)), np.random.default_rng(0).random((12, 3)))
+    result = lrfjax.nmf(X[0], 3, num_iters=300, init=start, frozen=(False, True))
+    gradient = np.asarray(result.history.projected_gradient)
+    assert gradient[-1] < 1e-3 * gradient[0]
+
+
+def test_sweeps_to_a_tolerance():
+    history = lrfjax.imf(X, 3, num_iters=6, record_every=2).history
+    errors = np.asarray(history.relative_error)
+    bound = float(errors[0, 1])
+    expected = [
+        int(history.sweeps[k][np.argmax(e <= bound)]) if np.any(e <= bound) else -1
+        for k, e in enumerate(errors)
+    ]
+    assert np.array_equal(lrfjax.sweeps_to(history, bound), expected)
+    assert np.all(lrfjax.sweeps_to(history, 0.0) == -1)
+    with pytest.raises(lrfjax.InputError, match="relative_error must be at least"):
+        lrfjax.sweeps_to(history, -1.0)
+
+
+def test_a_table_has_a_line_for_each_solver():
+    results = {
+        "IMF": lrfjax.imf(X[0], 3, num_iters=6),
+        "batch": lrfjax.nmf(X, 3, num_iters=6, tol=1e-2),
+    }
+    times = {"IMF": lrfjax.SweepTimes(0.001, 0.002)}
+    text = lrfjax.convergence_table(results, (0.5, 1e-9), times)
+    lines = text.splitlines()
+    assert len(lines) == 3
+    assert "to 0.5" in lines[0]
+    sweeps = int(results["IMF"].num_iters)
+    assert f"{1 + 2 * sweeps:.1f} ms" in lines[1]
+    assert "converged" in lines[2]
+    assert "- in 100%" in lines[2]
+    with pytest.raises(lrfjax.InputError, match="results must hold"):
+        lrfjax.convergence_table({})
+    with pytest.raises(lrfjax.InputError, match=r"times must name results, got \['SVD'\]"):
+        lrfjax.convergence_table(results, times={"SVD": times["IMF"]})
+
+
+def test_times_of_a_solver():
+    times = lrfjax.time_sweeps(
+        lambda n: lrfjax.nmf(X[0], 3, num_iters=n, record_every=n, record=()), 20, 3
+    )
+    assert times.start > 0
+    assert np.allclose(
+        times.after(np.array([0, 10])), [times.start, times.start + 10 * times.sweep]
+    )
+    stops = lambda n: lrfjax.imf(np.outer([1, 2], [3, 4]), 1, num_iters=n)  # noqa: E731
+    with pytest.raises(lrfjax.InputError, match="solve must do all sweeps"):
+        lrfjax.time_sweeps(stops, 50, 1)
+    with pytest.raises(lrfjax.InputTypeError, match="solve must be a function"):
+        lrfjax.time_sweeps(3)
+
+
+def test_a_batch_is_drawn_with_its_band_and_seconds_on_the_axis():
+    results = {"IMF": lrfjax.imf(X, 3, num_iters=6), "NMF": lrfjax.nmf(X[0], 3, num_iters=6)}
+    ax = lrfjax.plot_convergence(results).axes[0]
+    assert len(ax.collections) == 1
+    errors = np.asarray(results["IMF"].history.relative_error)
+    drawn = np.asarray(ax.lines[0].get_ydata())
+    assert np.allclose(drawn, np.median(errors, axis=0)[: drawn.size])
+    times = {name: lrfjax.SweepTimes(0.5, 0.25) for name in results}
+    ax = lrfjax.plot_convergence(results, times=times).axes[0]
+    assert ax.get_xlabel() == "time (ms)"
+    assert np.asarray(ax.lines[1].get_xdata())[1] == 750
+    with pytest.raises(lrfjax.InputError, match=r"times must have all results, lacks \['NMF'\]"):
+        lrfjax.plot_convergence(results, times={"IMF": times["IMF"]})
+
+
+@pytest.mark.parametrize(
+    ("record", "error", "message"),
+    [
+        (("nonsense",), lrfjax.InputError, "record must be one of"),
+        ("factors", lrfjax.InputTypeError, "record must be a sequence of names"),
+        (("projected_gradient",), lrfjax.InputError, "record names 'projected_gradient'"),
+        ((3,), lrfjax.InputError, "record must be one of"),
+    ],
+)
+def test_bad_records(record, error, message):
+    with pytest.raises(error, match=message):
+        lrfjax.imf(X[0], 3, record=record)

@@ -1,0 +1,88 @@
+"""Derivatives through the solvers of real factors, and none through integers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lrfjax
+
+X = np.random.default_rng(0).random((14, 9))
+START = lrfjax.Factors(
+    np.random.default_rng(1).random((14, 3)), np.random.default_rng(2).random((9, 3))
+)
+SOLVERS = {
+    "nmf": lambda x: lrfjax.nmf(x, 3, num_iters=5, fixed_length=True),
+    "plain HALS": lambda x: lrfjax.nmf(
+        x, 3, num_iters=5, fixed_length=True, accelerate=False, num_passes=1, init=START
+    ),
+    "real": lambda x: lrfjax.factorize(x, 3, num_iters=5, fixed_length=True),
+    "weights and penalties": lambda x: lrfjax.factorize(
+        x, 3, num_iters=5, fixed_length=True, init=START, weights=np.sqrt(X), l2=0.01, l1=0.001
+    ),
+    "semi-NMF with an offset": lambda x: lrfjax.factorize(
+        x, 3, constraints=(lrfjax.NonNegative(), lrfjax.Real()), num_iters=4, fixed_length=True,
+        fit_offset=True, init=START,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_the_gradient_matches_finite_differences(name):
+    def objective(x):
+        return SOLVERS[name](x).history.objective[-1]
+
+    with jax.enable_x64(True):
+        gradient = np.asarray(jax.grad(objective)(X))
+        assert np.all(np.isfinite(gradient))
+        for seed in range(3):
+            direction = np.random.default_rng(seed).normal(size=X.shape)
+            step = 1e-6 * direction
+            difference = (float(objective(X + step)) - float(objective(X - step))) / 2e-6
+            assert np.isclose((gradient * direction).sum(), difference, rtol=1e-4, atol=1e-6)
+
+
+def test_forward_mode_and_jit_agree_with_reverse_mode():
+    def objective(x):
+        return SOLVERS["plain HALS"](x).history.objective[-1]
+
+    with jax.enable_x64(True):
+        reverse = jax.grad(objective)(X)
+        direction = np.ones_like(X)
+        _, forward = jax.jvp(objective, (X,), (direction,))
+        assert np.isclose(forward, reverse.sum())
+        assert np.allclose(jax.jit(jax.grad(objective))(X), reverse)
+
+
+def test_a_perfect_fit_has_a_finite_gradient():
+    x = np.outer([1.0, 2, 3], [4.0, 1, 2]).astype(np.float32)
+    start = lrfjax.Factors(np.array([[1.0], [2], [3]]), np.array([[4.0], [1], [2]]))
+
+    def objective(x):
+        return lrfjax.nmf(x, 1, num_iters=2, fixed_length=True, init=start).history.objective[-1]
+
+    assert np.allclose(jax.grad(objective)(x), 0, atol=1e-4)
+
+
+def test_a_fixed_length_does_the_same_sweeps():
+    x = X.astype(np.float32)
+    for accelerate in (False, True):
+        loose = lrfjax.nmf(x, 3, num_iters=8, accelerate=accelerate)
+        fixed = lrfjax.nmf(x, 3, num_iters=8, accelerate=accelerate, fixed_length=True)
+        assert np.allclose(loose.history.objective, fixed.history.objective, rtol=1e-5)
+        assert int(fixed.status) == lrfjax.Status.ITERATION_LIMIT
+    # Padded columns stay empty where zero is not feasible.
+    box = lrfjax.Box(np.float32(1), np.float32(2))
+    traced = jax.jit(
+        lambda r: lrfjax.factorize(x, r, constraints=(box, box), num_iters=2, fixed_length=True)
+    )(2)
+    assert not np.any(np.asarray(traced.factors.u[:, 2:]))
+
+
+@pytest.mark.parametrize("mode", [jax.grad, jax.jacfwd, lambda f: jax.jit(jax.grad(f))])
+def test_integers_say_that_they_have_no_gradient(mode):
+    def objective(x):
+        return lrfjax.imf(x, 2).history.objective[-1]
+
+    with pytest.raises(lrfjax.InputError, match="x cannot be differentiated through"):
+        mode(objective)(jnp.asarray(X, jnp.float32))
