@@ -33,6 +33,13 @@ class CompilationCounter:
         return len(_COMPILATIONS) - self.start
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _release_compiled_programs():
+    """Drop what a module compiled: each program maps memory, and Linux limits the mappings."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def compilations() -> CompilationCounter:
     """A counter that starts at zero."""

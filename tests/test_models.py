@@ -265,3 +265,16 @@ def test_a_scale_needs_bounds():
         lrfjax.factorize(np.eye(4), 2, constraints=BOX)
     with pytest.raises(lrfjax.InputTypeError, match="constraints must hold constraints"):
         lrfjax.factorize(np.eye(4), 2, constraints=("int", BOX))
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_a_start_that_violates_a_constraint_is_projected(name):
+    x = np.abs(low_rank_integers(6, 1, SHAPE, 3)[0])
+    rng = np.random.default_rng(1)
+    start = lrfjax.Factors(rng.normal(0, 9, (SHAPE[0], RANK)), rng.normal(0, 9, (SHAPE[1], RANK)))
+    constraints = CONSTRAINTS[name]
+    result = lrfjax.factorize(x, RANK, constraints=constraints, init=start, num_iters=0)
+    for constraint, before, factor in zip(
+        constraints, (start.u, start.v), (result.factors.u, result.factors.v), strict=True
+    ):
+        assert np.allclose(factor, constraint.project(np.asarray(before, np.float32)))

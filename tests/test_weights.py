@@ -126,6 +126,8 @@ def test_what_is_missing_may_be_anything():
     for other in results[1:]:
         assert np.array_equal(results[0].factors.u, other.factors.u)
         assert np.array_equal(results[0].history.objective, other.history.objective)
+    mask = lrfjax.nmf(filled, RANK, num_iters=4, weights=weights > 0)
+    assert np.array_equal(results[0].factors.u, mask.factors.u)
     on_device = lrfjax.nmf(jnp.asarray(filled), RANK, num_iters=4, weights=jnp.asarray(weights))
     assert np.array_equal(results[0].factors.u, on_device.factors.u)
     with pytest.raises(lrfjax.InputError, match="x must be finite"):
@@ -190,4 +192,4 @@ def test_bad_weights(solver, weights, message):
 
 def test_weights_of_no_number():
     with pytest.raises(lrfjax.InputTypeError, match="weights must hold real numbers"):
-        lrfjax.nmf(np.ones((4, 3)), 2, weights=np.ones((4, 3), bool))
+        lrfjax.nmf(np.ones((4, 3)), 2, weights=np.full((4, 3), "a"))

@@ -42,7 +42,8 @@ def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
 
     Args:
         x: shape (..., M, N); where the weight is zero it may be anything, NaN included.
-        weights: shape (..., M, N), or (M, N) for all problems of a batch; None for ones.
+        weights: shape (..., M, N), or (M, N) for all problems of a batch; a mask of booleans, or
+            None for ones, will do.
 
     Returns:
         ``x``, zero where the weight is, and weights of the same shape and dtype, or None.
@@ -50,6 +51,9 @@ def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
     if weights is None:
         return checks.matrix("x", x), None
     x = checks.real_array("x", x)
+    weights = weights if isinstance(weights, jax.Array) else np.asarray(weights)
+    if weights.dtype == bool:  # a mask of what is there
+        weights = weights.astype(np.float32)
     weights = checks.matrix("weights", weights)
     if x.ndim < 2 or weights.shape not in (x.shape, x.shape[-2:]):
         raise InputError(f"weights must have the shape of x, {x.shape}, got {weights.shape}")

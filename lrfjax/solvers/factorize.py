@@ -335,7 +335,8 @@ def factorize(
             rising, see ``solvers/extrapolation.py``; for continuous constraints.
         num_passes: how often a sweep goes through the columns of one factor before the other
             factor's turn (Gillis and Glineur, 2012); a pair for U and V; static.
-        weights: shape (..., M, N) or (M, N), non-negative; zero stands for a missing entry.
+        weights: shape (..., M, N) or (M, N), non-negative; zero, or False, stands for a missing
+            entry.
         change_tol: stop when a sweep changes neither factor by more than this share of its norm
             (``history.u_change``, ``v_change``); 0 for never.
         gradient_tol: stop when the norm of the projected gradient is at most this share of that of
