@@ -57,15 +57,19 @@ def matrix(name: str, x: Any) -> Array:
         raise InputError(f"{name} must have at least 2 axes (..., M, N), got shape {x.shape}")
     if 0 in x.shape:
         raise InputError(f"{name} must not be empty, got shape {x.shape}")
-    # canonicalize_dtype makes float64 what it is where x64 is on, and float32 elsewhere.
-    is_double = x.dtype == np.float64
-    wide = jax.dtypes.canonicalize_dtype(np.float64) if is_double else np.dtype(np.float32)
     with np.errstate(over="ignore"):
-        converted = x.astype(wide)
+        converted = x.astype(working_dtype(x))
     if is_concrete(x):
         finite(name, converted, x)
     # device_put, unlike jnp.asarray, compiles nothing for a new shape.
     return converted if isinstance(x, jax.Array) else jax.device_put(converted)
+
+
+def working_dtype(x: Any) -> np.dtype:
+    """Return the dtype that an array is computed in: float64 if it is and x64 is on, or float32."""
+    if x.dtype != np.float64:
+        return np.dtype(np.float32)
+    return jax.dtypes.canonicalize_dtype(np.float64)
 
 
 def finite(name: str, x: Any, given: Any = None) -> None:

@@ -51,8 +51,8 @@ class History:
     Fields that make no sense for a constraint, or were not asked for with ``record``, are None.
 
     Attributes:
-        sweeps: shape (..., num_iters + 1), int32, how many sweeps were done: 0, 1, 2, ... unless
-            ``record_every`` says otherwise.
+        sweeps: shape (..., num_iters / record_every + 1), int32, how many sweeps were done:
+            0, 1, 2, ... unless ``record_every`` says otherwise.
         objective: same shape, ||X - U V^T||_F^2, weighted and penalised where that is asked for
             (see ``factorize``). Infinite or zero where the square leaves the range of the dtype;
             the relative error does not suffer from that.
@@ -67,11 +67,11 @@ class History:
         projected_gradient: same shape, the Frobenius norm of the projected gradient of the
             objective with respect to what is free in both factors (Lin, 2007); 0 at a stationary
             point. At zeros of an L1 term it is the subgradient of least norm. None for integers.
-        u_change: same shape, ||U - U'||_F / ||U||_F with U' of the entry before; 0 in entry 0 and
-            where both are zero.
+        u_change: same shape, ||U - U'||_F / ||U||_F with the U' that the sweeps since the entry
+            before set off from, as for ``num_changed``; 0 in entry 0 and where both are zero.
         v_change: the same of V.
         factors: the factors themselves, with the axis of the entries behind the batch axes:
-            (..., num_iters + 1, M, R). None unless asked for.
+            (..., num_iters / record_every + 1, M, R). None unless asked for.
     """
 
     sweeps: Array
@@ -96,7 +96,7 @@ class Result:
         num_iters: shape (...), int32, how many sweeps were done.
         status: shape (...), int32, a ``Status``.
         restarts: with several starts, the histories of all of them, shape (..., num_restarts,
-            num_iters + 1); the factors and the history are those of the best. Otherwise None.
+            entries); the factors and the history are those of the best. Otherwise None.
     """
 
     factors: Factors

@@ -119,24 +119,49 @@ def test_joint_moves_keep_what_is_frozen_and_count_penalties():
     assert np.all(np.diff(history, axis=1) <= 2 * EPS * history[:, :1])
 
 
-def test_each_tolerance_stops():
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("tol", 1e-4), ("change_tol", 1e-2), ("gradient_tol", 1e-2)]
+)
+def test_each_tolerance_stops(name, tolerance):
     x = np.random.default_rng(4).random((30, 20)).astype(np.float32)
-    for name, tolerance in (("tol", 1e-4), ("change_tol", 1e-2), ("gradient_tol", 1e-2)):
-        for accelerate in (False, True):
-            result = lrfjax.nmf(x, 4, num_iters=2000, accelerate=accelerate, **{name: tolerance})
-            done = int(result.num_iters)
-            assert int(result.status) == lrfjax.Status.CONVERGED, name
-            assert done < 2000
-            history = result.history
-            if name == "gradient_tol":
-                ratio = np.asarray(history.projected_gradient) / history.projected_gradient[0]
-                assert ratio[done] <= tolerance < ratio[done - 1]
-            if name == "change_tol":
-                change = np.maximum(history.u_change, history.v_change)
-                assert change[done] <= tolerance
+    result = lrfjax.nmf(x, 4, num_iters=2000, **{name: tolerance})
+    done = int(result.num_iters)
+    assert int(result.status) == lrfjax.Status.CONVERGED, name
+    assert done < 2000
+    history = result.history
+    if name == "gradient_tol":
+        ratio = np.asarray(history.projected_gradient) / history.projected_gradient[0]
+        assert ratio[done] <= tolerance < ratio[done - 1]
+    if name == "change_tol":
+        assert np.maximum(history.u_change, history.v_change)[done] <= tolerance
+
+
+def test_what_is_recorded_does_not_change_when_to_stop():
+    x = np.random.default_rng(4).random((30, 20)).astype(np.float32)
     quiet = lrfjax.nmf(x, 4, num_iters=2000, gradient_tol=1e-2, record=())
     assert quiet.history.projected_gradient is None
     assert int(quiet.status) == lrfjax.Status.CONVERGED
+    integers = integer_matrices(4, 1, (12, 9), 60)[0]
+    full, bare = (lrfjax.imf(integers, 3, num_iters=60, record=r) for r in (None, ()))
+    assert int(bare.num_iters) == int(full.num_iters) < 60
+    assert bare.history.num_changed is None
+
+
+def test_a_nearly_exact_fit_is_still_accelerated():
+    rng = np.random.default_rng(0)
+    x = (rng.random((40, 3)) @ rng.random((3, 30))).astype(np.float32)
+    errors = np.asarray(lrfjax.nmf(x, 3, num_iters=200).history.relative_error)
+    assert errors[200] < 1e-5
+    assert np.all(np.diff(errors**2) <= 10 * EPS)
+
+
+def test_the_best_restart_is_found_at_any_scale():
+    x = np.random.default_rng(5).random((20, 12)).astype(np.float32)
+    params = {"init": "random", "key": jax.random.key(0), "num_restarts": 6, "num_iters": 4}
+    for scale in (2.0**-80, 1.0, 2.0**70):
+        result = lrfjax.nmf(x * np.float32(scale), 4, **params)
+        last = np.asarray(result.restarts.relative_error[:, -1])
+        assert float(result.history.relative_error[-1]) == last.min()
 
 
 @pytest.mark.parametrize(
@@ -146,6 +171,8 @@ def test_each_tolerance_stops():
         (lrfjax.nmf, {"change_tol": -1}, "change_tol must be at least 0.0, got -1"),
         (lrfjax.nmf, {"gradient_tol": np.nan}, "gradient_tol must be at least 0.0, got nan"),
         (lrfjax.factorize, {"joint_moves": True}, "joint_moves=True needs a factor of integers"),
+        (lrfjax.nmf, {"fixed_length": True, "tol": 0.1}, "fixed_length=True does all sweeps"),
+        (lrfjax.nmf, {"init": "balanced", "num_restarts": 2}, "num_restarts=2 with init"),
         (
             lrfjax.imf,
             {"joint_moves": True, "weights": np.ones((4, 3))},

@@ -95,9 +95,8 @@ for axes in (("d",), (None, "d")):
     result = lrfjax.imf(sharded, 3, num_iters=5, init=start, record=("num_changed", "factors"))
     for a, b in zip(jax.tree.leaves(single), jax.tree.leaves(result), strict=True):
         assert np.array_equal(a, b), axes
-    nmf = lrfjax.nmf(sharded, 3, num_iters=5).history
-    there = lrfjax.nmf(x, 3, num_iters=5).history
-    assert np.allclose(nmf.objective, there.objective, rtol=1e-3)
+nmf, there = (lrfjax.nmf(a, 3, num_iters=5).history for a in (sharded, x))
+assert np.allclose(nmf.objective, there.objective, rtol=1e-3)
 """
 
 

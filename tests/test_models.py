@@ -263,7 +263,7 @@ def test_a_scale_needs_bounds():
         lrfjax.factorize(np.eye(4), 2, constraints=(BOX, lrfjax.Real()), fit_scale=True)
     with pytest.raises(lrfjax.InputTypeError, match="constraints must be a pair"):
         lrfjax.factorize(np.eye(4), 2, constraints=BOX)
-    with pytest.raises(lrfjax.InputTypeError, match="constraints must hold constraints"):
+    with pytest.raises(lrfjax.InputTypeError, match="constraints must be one or two"):
         lrfjax.factorize(np.eye(4), 2, constraints=("int", BOX))
 
 
@@ -278,3 +278,24 @@ def test_a_start_that_violates_a_constraint_is_projected(name):
         constraints, (start.u, start.v), (result.factors.u, result.factors.v), strict=True
     ):
         assert np.allclose(factor, constraint.project(np.asarray(before, np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "error", "message"),
+    [
+        (lrfjax.Box(1.0, 0.0), lrfjax.InputError, "constraints must have bounds in order"),
+        (lrfjax.Box(np.nan, 1.0), lrfjax.InputError, "constraints must have bounds in order"),
+        (lrfjax.IntegerBox(-2.5, 2.5), lrfjax.InputTypeError, "constraints must be a pair of int"),
+        (lrfjax.NonNegative, lrfjax.InputTypeError, "constraints must be one or two, got"),
+    ],
+)
+def test_bad_constraints(constraint, error, message):
+    with pytest.raises(error, match=message):
+        lrfjax.factorize(np.eye(4), 2, constraints=(constraint, lrfjax.Real()))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
+def test_a_start_needs_a_positive_scale(scale):
+    start = lrfjax.Factors(np.ones((4, 2)), np.ones((3, 2)), scale=np.float32(scale))
+    with pytest.raises(lrfjax.InputError, match=r"init.scale must be"):
+        lrfjax.imf(np.ones((4, 3)), 2, init=start, fit_scale=True)

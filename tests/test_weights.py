@@ -179,6 +179,7 @@ def test_batches_vmap_and_shared_weights_agree():
     [
         (-np.ones((4, 3)), "weights must be non-negative, got an entry of -1"),
         (np.zeros((4, 3)), "weights must not be all zero"),
+        (np.full((4, 3), 2.0**-140), "weights must not be all zero"),
         (np.full((4, 3), np.nan), "weights must be finite in float32, got nan"),
         (np.full((4, 3), np.inf), "weights must be finite in float32, got inf"),
         (np.ones((3, 4)), r"weights must have the shape of x, \(4, 3\), got \(3, 4\)"),

@@ -32,9 +32,9 @@ def sweeps_to(history: History, relative_error: float) -> np.ndarray:
 
     Example:
         >>> import numpy as np, lrfjax
-        >>> x = np.outer([1.0, 2.0, 3.0], [4.0, 0.0, 1.0])
-        >>> history = lrfjax.nmf(x, rank=1, num_iters=5).history
-        >>> int(sweeps_to(history, 1e-3)), int(sweeps_to(history, 0.0))
+        >>> x = np.random.default_rng(0).random((9, 7))
+        >>> history = lrfjax.nmf(x, rank=2, num_iters=5).history
+        >>> int(sweeps_to(history, 0.5)), int(sweeps_to(history, 0.0))
         (0, -1)
     """
     bound = checks.real("relative_error", relative_error, 0.0)

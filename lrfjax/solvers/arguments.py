@@ -14,7 +14,7 @@ from jax import Array
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers import diagnostics
-from lrfjax.solvers.constraints import Box
+from lrfjax.solvers.constraints import Box, Constraint, IntegerBox
 from lrfjax.solvers.problem import FactorModel, Models
 from lrfjax.solvers.stopping import Tolerances
 from lrfjax.types import Factors, Result
@@ -51,10 +51,13 @@ def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
     if weights is None:
         return checks.matrix("x", x), None
     x = checks.real_array("x", x)
+    dtype = checks.working_dtype(x)
     weights = weights if isinstance(weights, jax.Array) else np.asarray(weights)
-    if weights.dtype == bool:  # a mask of what is there
-        weights = weights.astype(np.float32)
-    weights = checks.matrix("weights", weights)
+    if weights.dtype != bool:  # a mask of what is there
+        checks.matrix("weights", weights)
+    weights = checks.matrix("weights", weights.astype(dtype))
+    # The arithmetic of a device takes subnormal numbers for zero.
+    weights = jnp.where(jnp.abs(weights) < jnp.finfo(dtype).tiny, jnp.zeros((), dtype), weights)
     if x.ndim < 2 or weights.shape not in (x.shape, x.shape[-2:]):
         raise InputError(f"weights must have the shape of x, {x.shape}, got {weights.shape}")
     if checks.is_concrete(weights):
@@ -67,8 +70,7 @@ def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
         x = np.where(np.asarray(weights) > 0, x, np.zeros((), x.dtype))  # compiles nothing
     else:
         x = jnp.where(weights > 0, x, jnp.zeros((), x.dtype))
-    x = checks.matrix("x", x)
-    return x, jnp.broadcast_to(weights.astype(x.dtype), x.shape)
+    return checks.matrix("x", x), jnp.broadcast_to(weights, x.shape)
 
 
 def check_record(record: Sequence[str] | None, models: Models) -> tuple[str, ...]:
@@ -116,6 +118,8 @@ def check_tolerances(
                 raise InputError(f"{name} must be 0 for integer factors, got {value}")
             watch.extend(fields)
         values.append(value)
+    if diagnostics.makes_sense("num_changed", models):
+        watch.append("num_changed")  # a fixed point always stops
     return Tolerances(*values), tuple(watch)
 
 
@@ -135,8 +139,7 @@ def make_models(
         raise InputTypeError(f"frozen must be a pair, for U and V, got {frozen!r}")
     models = []
     for index, (constraint, kept) in enumerate(zip(constraints, frozen, strict=True)):
-        if not hasattr(constraint, "project"):
-            raise InputTypeError(f"constraints must hold constraints, got {constraint!r}")
+        constraint = check_constraint("constraints", constraint, x.dtype)
         weights = [
             _weight(name, value, index, x.dtype) * x.shape[-1 - index]
             for name, value in (("l1", l1), ("l2", l2))
@@ -152,6 +155,24 @@ def make_models(
             mask = _pad_column_values("frozen", values, width=width, bucket=bucket)
         models.append(FactorModel(by_column, weights[0], weights[1], mask))
     return models[0], models[1]
+
+
+def check_constraint(name: str, constraint: Any, dtype: Any) -> Constraint:
+    """Return a constraint with bounds of the dtype of the factors."""
+    # A class has all the attributes of its instances, and is what a forgotten () leaves.
+    if isinstance(constraint, type) or not hasattr(constraint, "project"):
+        raise InputTypeError(f"{name} must be one or two constraints, got {constraint!r}")
+    if isinstance(constraint, Box):
+        bounds = (constraint.lower, constraint.upper)
+        if checks.is_concrete(bounds):
+            if isinstance(constraint, IntegerBox):
+                checks.integer_bounds(name, bounds)
+            elif not np.all(np.asarray(bounds[0]) <= np.asarray(bounds[1])):
+                raise InputError(f"{name} must have bounds in order, got {constraint!r}")
+    # NumPy arrays of a fixed dtype: Python numbers would compile once for each type.
+    return jax.tree.map(
+        lambda a: np.asarray(a, dtype) if checks.is_concrete(a) else a.astype(dtype), constraint
+    )
 
 
 def _weight(name: str, value: Any, index: int, dtype: Any) -> Any:
@@ -208,6 +229,10 @@ def check_start(
                 raise InputError(
                     f"init.{name} must have shape {tuple(batch)}, got {jnp.shape(value)}"
                 )
+            if value is not None and checks.is_concrete(value):
+                checks.finite(f"init.{name}", value)
+                if name == "scale" and not np.all(np.asarray(value) > 0):
+                    raise InputError(f"init.scale must be positive, got {value}")
             affine.append(jnp.ravel(value) if value is not None and len(batch) > 1 else value)
         return "given", Factors(padded[0], padded[1], affine[0], affine[1])
     return check_named_start(init, key, STARTS)
@@ -235,6 +260,8 @@ def check_combination(
     fit_offset: bool,
     joint_moves: bool,
     accelerate: bool,
+    fixed_length: bool,
+    tolerances: Tolerances,
 ) -> None:
     """Raise InputError where arguments that are good by themselves do not go together."""
     are_integer = [m.constraint.is_integer for m in models]
@@ -244,6 +271,14 @@ def check_combination(
         raise InputError(
             f'num_restarts={num_restarts} needs init="balanced" or "random", got {init!r}'
         )
+    if num_restarts > 1 and start == "balanced" and all(m.constraint.is_cone for m in models):
+        raise InputError(
+            f'num_restarts={num_restarts} with init="balanced" needs bounds: without them the '
+            "starts differ in nothing but the scale of their columns"
+        )
+    given = [t for t in jax.tree.leaves(tolerances) if checks.is_concrete(t) and t > 0]
+    if fixed_length and given:
+        raise InputError(f"fixed_length=True does all sweeps, so no tolerance, got {given[0]}")
     if fit_scale and not all(isinstance(m.constraint, Box) for m in models):
         raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
     if joint_moves and not any(are_integer):

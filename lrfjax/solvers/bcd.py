@@ -227,7 +227,9 @@ def solve(
             is_undecided = state.was_dropped
         else:
             state, after = advance_plainly(carry.state, carry.last, entry)
-        stop = has_converged(first, carry.last, after, tolerances, carry.num_recorded == 0)
+        # The first sweep of integers sets off from factors that entry 0 does not describe.
+        is_comparable = (carry.num_recorded > 0) | (not is_integer)
+        stop = has_converged(first, carry.last, after, tolerances, is_comparable)
         stop = (stop & ~jnp.asarray(is_undecided)) | ~jnp.isfinite(after.relative_error)
         return _Carry(state, after, entry, stop)
 
@@ -235,7 +237,7 @@ def solve(
     first = describe(feasible, feasible, 0)
     origin: State | Extrapolation = feasible
     if schedule.accelerate:
-        origin = begin(feasible, first.objective)
+        origin = begin(feasible, diagnostics.objective(problem, feasible, models))
     elif is_integer and num_entries > 0:
         origin = start
     zero = jnp.zeros((), jnp.int32)

@@ -142,9 +142,11 @@ def solve(
             return rescale(run(state), unit, weight_unit)
         # Only what differs between the starts is batched, so there is one decomposition for all.
         states = jax.vmap(begin)(jnp.arange(plan.num_restarts), leans, shares)
-        results = rescale(_over_batch(run, states), unit, weight_unit)
+        results = _over_batch(run, states)
+        # Before the units come back in, where squares may leave the range of the dtype.
         final = results.history.objective[:, -1]
         best = jnp.argmin(jnp.where(jnp.isfinite(final), final, jnp.inf))
+        results = rescale(results, unit, weight_unit)
         return replace(jax.tree.map(lambda a: a[best], results), restarts=results.history)
 
     factors = given if isinstance(given, Factors) else None
@@ -230,7 +232,7 @@ def rescale(result: Result, unit: Array, weight_unit: Array) -> Result:
     gradient, kept = history.projected_gradient, history.factors
     history = replace(
         history,
-        objective=history.objective * weight_unit * unit * unit,
+        objective=history.objective * unit * weight_unit * unit,
         projected_gradient=None if gradient is None else gradient * weight_unit * unit * root,
         factors=None if kept is None else scaled(kept),
     )

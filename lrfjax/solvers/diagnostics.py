@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from lrfjax.solvers.numerics import compensated_sum, contract, sum_of_squares
 from lrfjax.solvers.problem import Models, Problem, Products, State, residual
@@ -13,6 +13,10 @@ from lrfjax.types import History
 
 SCALARS = ("bound_share", "num_changed", "projected_gradient", "u_change", "v_change")
 RECORDABLE = (*SCALARS, "factors")
+# Below this share of ||X||_F^2 the rounding of the expanded objective would be more than a
+# thousandth of it in float32.
+_GOOD_FIT = 1e-3
+
 ALWAYS = ("sweeps", "objective", "relative_error")
 
 
@@ -45,26 +49,33 @@ def squared_error(problem: Problem, difference: Array) -> Array:
 def objective(
     problem: Problem, state: State, models: Models, products: Products | None = None
 ) -> Array:
-    """Return the penalised objective of a feasible state.
+    """Return the penalised objective of a feasible state, over unit^2, to compare states by.
 
     Args:
         problem: from ``prepare``.
         state: the factors.
         models: of U and of V.
-        products: where given, and nothing affine is fitted, the expanded form is used: for next to
-            nothing, and off by some units of rounding of ||X||_F^2. Not for what is recorded.
+        products: where given, and nothing affine is fitted, the expanded form is used, which costs
+            next to nothing and is off by some units of rounding of ||X||_F^2; but not where the
+            fit is so good that this would matter.
     """
+    penalty = _penalty(state, models) / problem.unit / problem.unit
+
+    def accurate() -> Array:
+        return squared_error(problem, residual(problem, state))
+
     if products is None or state.scale is not None or state.offset is not None:
-        return _objective(problem, squared_error(problem, residual(problem, state)), state, models)
+        return accurate() + penalty
     vv = contract(state.vt, state.vt, 1, 1)
     gained = 2 * jnp.sum(products.xu * state.vt) - jnp.sum(products.uu * vv)
-    error = problem.norm * problem.norm - gained / problem.unit / problem.unit
-    return _objective(problem, error, state, models)
+    squared_norm = problem.norm * problem.norm
+    expanded = squared_norm - gained / problem.unit / problem.unit
+    is_good = expanded < _GOOD_FIT * squared_norm
+    return lax.cond(is_good, accurate, lambda: expanded) + penalty
 
 
-def _objective(problem: Problem, error: Array, state: State, models: Models) -> Array:
-    penalty = models[0].penalty(state.ut) + models[1].penalty(state.vt)
-    return error * problem.unit * problem.unit + penalty
+def _penalty(state: State, models: Models) -> Array:
+    return models[0].penalty(state.ut) + models[1].penalty(state.vt)
 
 
 def _safe_sqrt(x: Array) -> Array:
@@ -103,7 +114,7 @@ def record(
     error = squared_error(problem, difference)
     entry = History(
         sweeps=jnp.asarray(sweep, jnp.int32),
-        objective=_objective(problem, error, state, models),
+        objective=error * problem.unit * problem.unit + _penalty(state, models),
         relative_error=relative_error(error, problem.norm),
     )
     if "bound_share" in fields:

@@ -4,7 +4,7 @@ After a sweep the factors are moved on by a share k / (k + 3) of their last chan
 sequence for k = 1, 2, ..., and the next sweep sets off from there. A sweep that ends above the last
 accepted one is dropped; the next one then sets off from that without extrapolation, and k is 1
 again (O'Donoghue and Candes, Adaptive restart for accelerated gradient schemes, Foundations of
-Computational Mathematics 15, 2015). So the accepted factors never rise.
+Computational Mathematics 15, 2015). So the accepted factors never rise, but for rounding.
 
 Ang and Gillis (Accelerating nonnegative matrix factorization algorithms using extrapolation, Neural
 Computation 31, 2019) extrapolate U before V is updated and adapt the share by four constants. With
@@ -33,7 +33,7 @@ class Extrapolation:
     Attributes:
         accepted: the best feasible factors so far.
         ahead: the feasible factors that the next sweep sets off from.
-        objective: of ``accepted``.
+        objective: of ``accepted``, in the unit of ``diagnostics.objective``.
         count: k, which sweep this is since the start or the last restart.
         was_dropped: whether the last sweep was dropped. The next one sets off from ``accepted``
             and can only gain; it is accepted whatever rounding says of it.

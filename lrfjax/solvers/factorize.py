@@ -69,8 +69,8 @@ def imf(
         bounds: (lower, upper), integers; either may be an array of shape (rank,), one bound for
             each column. The default is the paper's.
         num_iters: sweeps at most; static.
-        tol: stop when a sweep lowers the objective by no more than this share of it. 0 stops only
-            at a fixed point, where a sweep changes nothing.
+        tol: stop when the objective falls by no more than this share of it from one entry of the
+            history to the next. 0 stops only at a fixed point, where nothing changes.
         init: ``"svd"``, the paper's start: U S^(1/2) and V S^(1/2) of the truncated SVD, from
             which the first sweep sets off without rounding; ``"balanced"``, the same product with
             U and V scaled so that rounding them costs least; ``"random"`` with a ``key``; or
@@ -169,9 +169,10 @@ def nmf(
         x: shape (..., M, N), non-negative real numbers.
         rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
         num_iters: sweeps at most; static.
-        tol: stop when a sweep lowers the objective by no more than this share of it; 0 for never.
-        init: ``"nndsvd"`` (Boutsidis and Gallopoulos, 2008), ``"svd"`` (clipped at zero),
-            ``"random"`` with a ``key``, or ``Factors`` to continue from.
+        tol: stop when the objective falls by no more than this share of it from one entry of the
+            history to the next; 0 for never.
+        init: ``"nndsvd"`` (Boutsidis and Gallopoulos, 2008), ``"svd"`` or ``"balanced"`` (clipped
+            at zero), ``"random"`` with a ``key``, or ``Factors`` to continue from.
         key: a JAX PRNG key, for ``init="random"``; all problems of a batch draw from it alike.
         record_every: sweeps from one entry of the history to the next, a divisor of
             ``num_iters``; static. Stopping is decided where an entry is made, so a solver that is
@@ -313,7 +314,8 @@ def factorize(
         rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
         constraints: of U and of V. Bounds may be arrays of shape (rank,), one for each column.
         num_iters: sweeps at most; static.
-        tol: stop when a sweep lowers the objective by no more than this share of it; 0 for never.
+        tol: stop when the objective falls by no more than this share of it from one entry of the
+            history to the next; 0 for never.
         init: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` with a ``key``, or ``Factors``
             of shapes (..., M, rank) and (..., N, rank). Factors that violate a constraint are
             projected on it, frozen columns excepted. Under weights, the named starts are those of
@@ -337,11 +339,12 @@ def factorize(
             factor's turn (Gillis and Glineur, 2012); a pair for U and V; static.
         weights: shape (..., M, N) or (M, N), non-negative; zero, or False, stands for a missing
             entry.
-        change_tol: stop when a sweep changes neither factor by more than this share of its norm
-            (``history.u_change``, ``v_change``); 0 for never.
+        change_tol: stop when neither factor changes by more than this share of its norm from one
+            entry of the history to the next (``u_change``, ``v_change``); 0 for never.
         gradient_tol: stop when the norm of the projected gradient is at most this share of that of
             the start; 0 for never. For continuous constraints.
         fixed_length: do all sweeps, in a loop that reverse-mode differentiation can pass; static.
+            No tolerance goes with it.
         record: names of the fields of ``History`` to keep besides ``sweeps``, ``objective`` and
             ``relative_error``, which are always there. None keeps all scalars; ``"factors"`` is
             kept on request only. Static.
@@ -423,7 +426,17 @@ def _factorize(
     tolerances, watch = check_tolerances(tol, change_tol, gradient_tol, models, x.dtype)
     num_restarts = checks.integer("num_restarts", num_restarts, 1)
     check_combination(
-        init, start, models, weights, num_restarts, fit_scale, fit_offset, joint_moves, accelerate
+        init,
+        start,
+        models,
+        weights,
+        num_restarts,
+        fit_scale,
+        fit_offset,
+        joint_moves,
+        accelerate,
+        fixed_length,
+        tolerances,
     )
     schedule = bcd.Schedule(
         num_iters,

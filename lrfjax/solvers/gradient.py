@@ -21,6 +21,7 @@ from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers import diagnostics
 from lrfjax.solvers.arguments import (
+    check_constraint,
     check_named_start,
     check_record,
     flatten_batch,
@@ -181,13 +182,13 @@ def _solve_one(
 ) -> Result:
     """Solve one problem, x of shape (M, N); the arguments are those of ``factorize_gradient``."""
     # Cones admit any scaling, so X is brought near 1 by a power of two and no square of an entry
-    # overflows or vanishes. Integers do not; there only the error is computed in that unit.
+    # overflows or vanishes. Boxes do not; there only the error is computed in that unit.
     near = lax.stop_gradient(power_of_two_near(x))
     is_cone = all(c.is_cone for c in constraints)
     scale = near if is_cone else jnp.ones_like(near)
     x = x / scale
     problem = prepare(x)
-    # Of integers the norm of X is taken in a unit near its entries, of all else X is near one.
+    # Of bounded factors the norm of X is taken in a unit near its entries; otherwise X is near one.
     unit, safe_norm = problem.unit, jnp.where(problem.norm > 0, problem.norm, 1)
 
     models = _models(constraints)
@@ -295,31 +296,14 @@ def _check_constraints(constraint: Any, rank: int, dtype: Any) -> tuple[Constrai
     pair = constraint if isinstance(constraint, tuple) else (constraint, constraint)
     if len(pair) != 2:
         raise InputTypeError(f"constraint must be one or a pair, for U and V, got {constraint!r}")
-    return _check_constraint(pair[0], rank, dtype), _check_constraint(pair[1], rank, dtype)
-
-
-def _check_constraint(constraint: Any, rank: int, dtype: Any) -> Constraint:
-    """Return a constraint with bounds of the dtype of the factors."""
-    # A class has all the attributes of its instances, and is what a forgotten () leaves.
-    if isinstance(constraint, type) or not hasattr(constraint, "project"):
-        raise InputTypeError(f"constraint must be a constraint or a pair, got {constraint!r}")
-    if isinstance(constraint, Box):
-        bounds = (constraint.lower, constraint.upper)
-        for bound in bounds:
-            if np.shape(bound) not in ((), (rank,)):
-                raise InputError(
-                    f"constraint must have scalar bounds or one for each of {rank} columns, "
-                    f"got {constraint!r}"
-                )
-        if checks.is_concrete(bounds):
-            if isinstance(constraint, IntegerBox):
-                checks.integer_bounds("constraint", bounds)
-            elif not np.all(np.asarray(bounds[0]) <= np.asarray(bounds[1])):
-                raise InputError(f"constraint must have bounds in order, got {constraint!r}")
-    # NumPy arrays of a fixed dtype: Python numbers would compile once for each type.
-    return jax.tree.map(
-        lambda a: np.asarray(a, dtype) if checks.is_concrete(a) else a.astype(dtype), constraint
-    )
+    checked = [check_constraint("constraint", part, dtype) for part in pair]
+    for bound in jax.tree.leaves(checked):
+        if np.shape(bound) not in ((), (rank,)):
+            raise InputError(
+                f"constraint must have scalar bounds or one for each of {rank} columns, "
+                f"got {constraint!r}"
+            )
+    return checked[0], checked[1]
 
 
 def _check_start(

@@ -17,8 +17,9 @@ class Tolerances:
     """What counts as converged; 0 turns a test off.
 
     Attributes:
-        objective: stop when it falls by no more than this share of itself.
-        change: stop when neither factor changes by more than this share of itself.
+        objective: stop when it falls by no more than this share of itself, from one entry of the
+            history to the next.
+        change: stop when neither factor changes by more than this share of itself, likewise.
         gradient: stop when the norm of the projected gradient is at most this share of that of the
             start (Lin, 2007, section 5).
     """
@@ -29,19 +30,19 @@ class Tolerances:
 
 
 def has_converged(
-    first: History, before: History, after: History, tolerances: Tolerances, is_first: Array
+    first: History, before: History, after: History, tolerances: Tolerances, is_comparable: Array
 ) -> Array:
     """Return whether a sweep was the last one needed.
 
-    A sweep that changed no integer is a fixed point. The tolerances are not tested after the first
-    sweep, which sets off from factors that need not be feasible and are not those of entry 0.
+    A sweep that changed no integer is a fixed point.
 
     Args:
         first: entry 0.
-        before: the entry before the sweep.
-        after: the entry after it. Tests of what it does not hold are not made.
+        before: the entry before.
+        after: the one to be judged. Tests of what it does not hold are not made.
         tolerances: of the tests.
-        is_first: whether it was the first sweep.
+        is_comparable: whether the sweeps between them set off from the factors of ``before``;
+            otherwise the tolerances are not tested.
     """
 
     def test(tolerance: Array, value: Array, reference: Array | float) -> Array:
@@ -54,5 +55,5 @@ def has_converged(
         stalled |= test(tolerances.change, jnp.maximum(after.u_change, after.v_change), 1.0)
     if after.projected_gradient is not None and first.projected_gradient is not None:
         stalled |= test(tolerances.gradient, after.projected_gradient, first.projected_gradient)
-    stalled &= ~is_first
+    stalled &= is_comparable
     return stalled if after.num_changed is None else stalled | (after.num_changed == 0)
