@@ -286,7 +286,11 @@ def test_a_start_that_violates_a_constraint_is_projected(name):
         (lrfjax.Box(1.0, 0.0), lrfjax.InputError, "constraints must have bounds in order"),
         (lrfjax.Box(np.nan, 1.0), lrfjax.InputError, "constraints must have bounds in order"),
         (lrfjax.IntegerBox(-2.5, 2.5), lrfjax.InputTypeError, "constraints must be a pair of int"),
-        (lrfjax.NonNegative, lrfjax.InputTypeError, "constraints must be one or two, got"),
+        (
+            lrfjax.NonNegative,
+            lrfjax.InputTypeError,
+            "constraints must be one or two constraints, got",
+        ),
     ],
 )
 def test_bad_constraints(constraint, error, message):
