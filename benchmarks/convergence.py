@@ -102,7 +102,7 @@ def draw(x: np.ndarray, rank: int, target: Path) -> None:
     lrfjax.plot_convergence(results, lines, axes[0])
     lrfjax.plot_convergence(results, lines, axes[1], times=times)
     axes[0].set_ylim(top=1.6 * bound, bottom=0.95 * bound)
-    axes[1].set(ylabel=None, xlim=(0, 120))
+    axes[1].set(ylabel=None, xscale="log")
     axes[1].get_legend().remove()
     figure.savefig(target, dpi=100)
     plt.close(figure)
