@@ -95,7 +95,7 @@ def draw(x: np.ndarray, rank: int, target: Path) -> None:
         def solve(n: int, settings: dict[str, Any] = settings) -> lrfjax.Result:
             return lrfjax.imf(x, rank, num_iters=n, record_every=n, **settings)
 
-        times[label] = lrfjax.time_sweeps(solve, 10)
+        times[label] = lrfjax.time_sweeps(solve, 4, repeats=15)
     bound = float(lrfjax.svd(x, rank).history.relative_error[0])
     figure, axes = plt.subplots(1, 2, figsize=(10.4, 4.2), layout="constrained", sharey=True)
     lines = {f"SVD bound, rank {rank}": bound}

@@ -1,7 +1,6 @@
 """The front doors: ``imf``, ``nmf``, ``svd``, and ``factorize`` for any pair of constraints.
 
-They check their input eagerly, choose the rank bucket and the start, call the jitted loop and cut
-the padding off again.
+They say what may be asked for, check the data, and hand over to ``planning``.
 """
 
 from __future__ import annotations
@@ -15,21 +14,16 @@ from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.errors import InputError
-from lrfjax.solvers import bcd, bucketed
+from lrfjax.solvers import bucketed
 from lrfjax.solvers.arguments import (
     Pair,
-    check_combination,
     check_data,
-    check_passes,
-    check_record,
-    check_start,
-    check_tolerances,
     flatten_batch,
-    make_models,
     padded_width,
     restore_batch,
 )
 from lrfjax.solvers.constraints import Constraint, IntegerBox, NonNegative, Real
+from lrfjax.solvers.planning import plan_and_solve
 from lrfjax.types import Factors, Result
 
 
@@ -114,7 +108,7 @@ def imf(
     lower, upper = checks.integer_bounds("bounds", bounds)
     x, weights = check_data(x, weights)
     box = IntegerBox(lower.astype(x.dtype), upper.astype(x.dtype))
-    return _factorize(
+    return plan_and_solve(
         x,
         weights,
         rank,
@@ -212,7 +206,7 @@ def nmf(
             min(max(2 * num_columns // num_rows, 2), 8),
             min(max(2 * num_rows // num_columns, 2), 8),
         )
-    return _factorize(
+    return plan_and_solve(
         x,
         weights,
         rank,
@@ -357,7 +351,7 @@ def factorize(
         InputTypeError: a wrong type.
     """
     x, weights = check_data(x, weights)
-    return _factorize(
+    return plan_and_solve(
         x,
         weights,
         rank,
@@ -381,86 +375,6 @@ def factorize(
         fixed_length=fixed_length,
         record=record,
     )
-
-
-def _factorize(
-    x: Array,
-    weights: Array | None,
-    rank: int | Array,
-    *,
-    constraints: tuple[Constraint, Constraint],
-    num_iters: int,
-    tol: float | Array,
-    init: str | Factors,
-    key: Array | None,
-    record_every: int,
-    l1: Pair,
-    l2: Pair,
-    frozen: tuple[Any, Any],
-    num_restarts: int,
-    num_passes: int | tuple[int, int],
-    change_tol: float | Array,
-    record: Sequence[str] | None,
-    fit_scale: bool = False,
-    fit_offset: bool = False,
-    joint_moves: bool = False,
-    accelerate: bool = False,
-    gradient_tol: float | Array = 0.0,
-    fixed_length: bool = False,
-) -> Result:
-    """Check all arguments but the data, plan the solve, run it, and cut the padding off."""
-    limit = min(x.shape[-2:])
-    num_iters = checks.integer("num_iters", num_iters, 0)
-    record_every = checks.integer("record_every", record_every, 1)
-    if num_iters % record_every:
-        raise InputError(
-            f"record_every must divide num_iters, got {record_every} and num_iters={num_iters}"
-        )
-    passes = check_passes(num_passes)
-    is_traced = not checks.is_concrete(rank)
-    width = padded_width(rank, limit)
-    bucket = bucketed.rank_bucket(width, limit)
-    start, given = check_start(init, key, x.shape, width, bucket)
-    models = make_models(constraints, l1, l2, frozen, x, width, bucket)
-    fields = check_record(record, models)
-    tolerances, watch = check_tolerances(tol, change_tol, gradient_tol, models, x.dtype)
-    num_restarts = checks.integer("num_restarts", num_restarts, 1)
-    check_combination(
-        init,
-        start,
-        models,
-        weights,
-        num_restarts,
-        fit_scale,
-        fit_offset,
-        joint_moves,
-        accelerate,
-        fixed_length,
-        tolerances,
-    )
-    schedule = bcd.Schedule(
-        num_iters,
-        record_every,
-        fields,
-        watch,
-        passes,
-        bool(joint_moves),
-        bool(accelerate),
-        bool(fixed_length),
-    )
-    plan = bucketed.Plan(start, bucket, num_restarts, bool(fit_scale), bool(fit_offset), schedule)
-    # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately.
-    live: Any = rank if is_traced else np.int32(width)
-    result = bucketed.solve(
-        flatten_batch(x),
-        None if weights is None else flatten_batch(weights),
-        given,
-        live,
-        tolerances,
-        models,
-        plan=plan,
-    )
-    return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
 
 
 def reconstruct(factors: Factors) -> Array:

@@ -1,0 +1,107 @@
+"""From the arguments of a front door to a plan, its run, and the trimmed result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jax import Array
+
+from lrfjax import checks
+from lrfjax.errors import InputError
+from lrfjax.solvers import bcd, bucketed
+from lrfjax.solvers.arguments import (
+    Pair,
+    check_combination,
+    check_passes,
+    check_record,
+    check_start,
+    check_tolerances,
+    flatten_batch,
+    make_models,
+    padded_width,
+    restore_batch,
+)
+from lrfjax.solvers.constraints import Constraint
+from lrfjax.types import Factors, Result
+
+
+def plan_and_solve(
+    x: Array,
+    weights: Array | None,
+    rank: int | Array,
+    *,
+    constraints: tuple[Constraint, Constraint],
+    num_iters: int,
+    tol: float | Array,
+    init: str | Factors,
+    key: Array | None,
+    record_every: int,
+    l1: Pair,
+    l2: Pair,
+    frozen: tuple[Any, Any],
+    num_restarts: int,
+    num_passes: int | tuple[int, int],
+    change_tol: float | Array,
+    record: Sequence[str] | None,
+    fit_scale: bool = False,
+    fit_offset: bool = False,
+    joint_moves: bool = False,
+    accelerate: bool = False,
+    gradient_tol: float | Array = 0.0,
+    fixed_length: bool = False,
+) -> Result:
+    """Check all arguments but the data, plan the solve, run it, and cut the padding off."""
+    limit = min(x.shape[-2:])
+    num_iters = checks.integer("num_iters", num_iters, 0)
+    record_every = checks.integer("record_every", record_every, 1)
+    if num_iters % record_every:
+        raise InputError(
+            f"record_every must divide num_iters, got {record_every} and num_iters={num_iters}"
+        )
+    passes = check_passes(num_passes)
+    is_traced = not checks.is_concrete(rank)
+    width = padded_width(rank, limit)
+    bucket = bucketed.rank_bucket(width, limit)
+    start, given = check_start(init, key, x.shape, width, bucket)
+    models = make_models(constraints, l1, l2, frozen, x, width, bucket)
+    fields = check_record(record, models)
+    tolerances, watch = check_tolerances(tol, change_tol, gradient_tol, models, x.dtype)
+    num_restarts = checks.integer("num_restarts", num_restarts, 1)
+    check_combination(
+        init,
+        start,
+        models,
+        weights,
+        num_restarts,
+        fit_scale,
+        fit_offset,
+        joint_moves,
+        accelerate,
+        fixed_length,
+        tolerances,
+    )
+    schedule = bcd.Schedule(
+        num_iters,
+        record_every,
+        fields,
+        watch,
+        passes,
+        bool(joint_moves),
+        bool(accelerate),
+        bool(fixed_length),
+    )
+    plan = bucketed.Plan(start, bucket, num_restarts, bool(fit_scale), bool(fit_offset), schedule)
+    # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately.
+    live: Any = rank if is_traced else np.int32(width)
+    result = bucketed.solve(
+        flatten_batch(x),
+        None if weights is None else flatten_batch(weights),
+        given,
+        live,
+        tolerances,
+        models,
+        plan=plan,
+    )
+    return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
