@@ -203,9 +203,7 @@ def solve(
             after = diagnostics.with_changes(replace(after, sweeps=sweep), old, new, fields)
         return new, after
 
-    def advance_ahead(
-        old: Extrapolation, before: History, entry: Array
-    ) -> tuple[Extrapolation, History]:
+    def advance_ahead(old: Extrapolation, entry: Array) -> tuple[Extrapolation, History]:
         new = _repeat(
             partial(
                 extrapolated_step,
@@ -223,7 +221,7 @@ def solve(
         is_undecided: Array | bool = False
         state: State | Extrapolation
         if isinstance(carry.state, Extrapolation):
-            state, after = advance_ahead(carry.state, carry.last, entry)
+            state, after = advance_ahead(carry.state, entry)
             is_undecided = state.was_dropped
         else:
             state, after = advance_plainly(carry.state, carry.last, entry)
