@@ -2,7 +2,14 @@
 
 from importlib.metadata import version as _version
 
-from lrfjax.codec.decode import decode, imf_decode, nmf_decode, read_factors, svd_decode
+from lrfjax.codec.decode import (
+    decode,
+    imf_decode,
+    nmf_decode,
+    read_factors,
+    read_metadata,
+    svd_decode,
+)
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.codec.pil import pil_decode, pil_encode
 from lrfjax.codec.settings import PAPER_SETTINGS
@@ -68,6 +75,7 @@ __all__ = [
     "rank_for_ratio",
     "read_factors",
     "read_image",
+    "read_metadata",
     "reconstruct",
     "ssim",
     "svd",

@@ -142,6 +142,18 @@ def real(name: str, value: Any, low: float, high: float = math.inf) -> float:
     return value
 
 
+def integer_pair(name: str, value: Any, low: int, high: int) -> tuple[int, int]:
+    """Return ``value`` as a pair of ints within [low, high].
+
+    Raises:
+        InputTypeError: if it is not a pair of integers.
+        InputError: if one is out of range.
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        raise InputTypeError(f"{name} must be a pair of integers, got {value!r}")
+    return integer(name, value[0], low, high), integer(name, value[1], low, high)
+
+
 def integer_bounds(name: str, bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return a pair (lower, upper) of integers, or of arrays of them, in order, as float64.
 

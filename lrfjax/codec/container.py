@@ -1,85 +1,145 @@
-r"""The byte format, version 1: a signature, then chunks.
-
-::
-
-    file      = "LRFJ" version:u8 chunk+
-    chunk     = tag:u8 length:varint body:length crc:u32le
-    tags      = "H" header, first and once; "F" factors, second and once
-
-A varint is LEB128: seven bits a byte, lowest first, the top bit set on all bytes but the last. A
-signed varint maps 0, -1, 1, -2, ... to 0, 1, 2, 3, ... The CRC-32 (that of zlib) of a chunk covers
-tag, length and body, started from the CRC of all bytes before the chunk; so a chunk cannot be
-moved, and a changed version is detected. The header body is::
-
-    method:u8       0 IMF, 1 SVD, 2 NMF
-    entropy:u8      0 deflate
-    color_space:u8  0 gray, 1 RGB, 2 YCbCr
-    flags:u8        bit 0: all factors share one range; bit 1: all scales are 1
-    height:varint width:varint
-    chroma_height:varint chroma_width:varint     only for YCbCr
-    patch_height:varint patch_width:varint       0 0: a plane is its own matrix
-    rank:varint                                  for each matrix
-    span:varint                                  the same for all factors
-    lower:svarint                                once, or for U and V of each matrix in turn
-    mantissa:varint shift:u8                     for each matrix, unless flags bit 1
-
-A matrix is X ~ (mantissa / 2^shift) U V^T, with entries of U and V from lower to lower + span. How
-the matrices make an image is written in ``lrfjax.codec.layout``. The body of "F" holds, for each
-matrix, the columns of U and then those of V, as ``lrfjax.codec.deflate`` writes them.
-"""
+"""The headers of files: what the decoder has to know before the factors. See FORMAT.md."""
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
 from lrfjax.codec.layout import Layout
+from lrfjax.codec.planes import COLOR_BITS
 from lrfjax.codec.quantize import Range, Scale, product_limit
 from lrfjax.errors import FormatError
 from lrfjax.image.patches import padded_size
 from lrfjax.image.reading import MAX_PIXELS
 
-SIGNATURE = b"LRFJ"
-FORMAT_VERSION = 1
 METHODS = ("imf", "svd", "nmf")
-ENTROPY_CODERS = ("deflate",)
-COLOR_SPACES = ("gray", "RGB", "YCbCr")
+ENTROPY_CODERS = ("deflate", "context")
+COLOR_SPACES = ("gray", "RGB", "YCbCr", "rotated")
+UPSAMPLINGS = ("nearest", "linear")
+DICTIONARY, LEARNED = 0, 1
+MAX_STEP = 1 << 14
+MAX_RANK = 1 << 12
+MAX_TILE_PATCHES = 1 << 14
+"""A tile is held in memory at a time, some kilobytes for each patch."""
 
 _SHARED_RANGE, _UNIT_SCALES = 1, 2
 _LARGEST_PRODUCT = 2**31 - 1
+_LARGEST_ROW = 3 << COLOR_BITS
+
+IntMatrix = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How planes become pixels, where they are rotated channels.
+
+    Attributes:
+        depth: of the pixels, 8 or 16 bits.
+        inverse: 4096 times what turns planes into channels, one row a channel; 1 x 1 or 3 x 3.
+        steps: quantization steps of the planes, in 1/16 gray levels, 1 to 16384.
+        deblocking: its strength, 0 to 255.
+    """
+
+    depth: int
+    inverse: IntMatrix
+    steps: tuple[int, ...]
+    deblocking: int
+
+
+@dataclass(frozen=True)
+class DictionaryHeader:
+    """Of a file whose V both sides know.
+
+    Attributes:
+        size: (H, W) in pixels.
+        tile_rows: how many rows of patches a tile has, the last one perhaps fewer.
+        finish: how planes become pixels; its steps are those of the entries of U.
+    """
+
+    size: tuple[int, int]
+    tile_rows: int
+    finish: Finish
+    method: str = "imf"
+
+    @property
+    def grids(self) -> list[tuple[int, int]]:
+        """The (rows, columns) of patches of each tile."""
+        rows, columns = (-(-n // 16) for n in self.size)
+        return [
+            (min(self.tile_rows, rows - first), columns) for first in range(0, rows, self.tile_rows)
+        ]
 
 
 @dataclass(frozen=True)
 class MatrixHeader:
-    """What the decoder has to know of one matrix: its rank, the ranges of U and V, its scale."""
+    """What the decoder has to know of one matrix with a V of its own.
+
+    Attributes:
+        rank: the number of columns of its factors.
+        range_u: of the entries of U.
+        range_v: of the entries of V.
+        scale: of the product.
+        offset: subtracted from the scaled product, in gray levels; only for rotated planes.
+    """
 
     rank: int
     range_u: Range
     range_v: Range
     scale: Scale
+    offset: int = 0
 
 
 @dataclass(frozen=True)
-class Header:
-    """Everything in a file but the factors."""
+class LearnedHeader:
+    """Of a file that holds V as well."""
 
     method: str
     entropy: str
     layout: Layout
     matrices: tuple[MatrixHeader, ...]
+    finish: Finish | None = None
 
 
-def write(header: Header, factors: bytes) -> bytes:
-    """Return the file of a header and the coded factors."""
-    data = SIGNATURE + bytes([FORMAT_VERSION])
-    for tag, body in ((b"H", _write_header(header)), (b"F", factors)):
-        chunk = tag + _varint(len(body)) + body
-        data += chunk + zlib.crc32(chunk, zlib.crc32(data)).to_bytes(4, "little")
-    return data
+Header = DictionaryHeader | LearnedHeader
 
 
-def read(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Header, bytes]:
-    """Return the header and the coded factors of a file: the inverse of ``write``.
+@dataclass(frozen=True)
+class File:
+    """A file, taken apart.
+
+    Attributes:
+        header: what it says of the factors.
+        bodies: the coded factors: one for each tile, or a single one.
+        alpha: the coded alpha channel, or None.
+        icc_profile: as given, or None.
+        exif: as given, or None.
+    """
+
+    header: Header
+    bodies: tuple[bytes, ...]
+    alpha: bytes | None = None
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    sizes: dict[str, int] = field(default_factory=dict, compare=False)
+
+
+_EXTRAS = {b"A": "alpha", b"I": "icc_profile", b"E": "exif"}
+
+
+def write(file: File) -> bytes:
+    """Return the bytes of a file."""
+    extras = [(tag, getattr(file, name)) for tag, name in _EXTRAS.items()]
+    return write_chunks(
+        [
+            (b"H", _write_header(file.header)),
+            *((tag, body) for tag, body in extras if body is not None),
+            *((b"F", body) for body in file.bodies),
+        ]
+    )
+
+
+def read(data: bytes, max_pixels: int = MAX_PIXELS) -> File:
+    """Return the parts of a file: the inverse of ``write``.
 
     Args:
         data: the file.
@@ -88,19 +148,101 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Header, bytes]:
     Raises:
         FormatError: if it is no such file, is of another version, damaged, cut off, or too large.
     """
-    if data[:4] != SIGNATURE:
-        raise FormatError(f"data is not an lrfjax file: it starts with {data[:4]!r}")
-    reader = _Reader(data, 4)
-    if (version := reader.byte("version")) != FORMAT_VERSION:
-        raise FormatError(f"data has format version {version}, this decoder reads {FORMAT_VERSION}")
-    header = _read_header(reader.chunk(b"H"), max_pixels)
-    body = reader.chunk(b"F")
-    if reader.position != len(data):
-        raise FormatError(f"data goes on for {len(data) - reader.position} bytes after its end")
-    return header, body
+    chunks = read_chunks(data)
+    if not chunks or chunks[0][0] != b"H":
+        raise FormatError("data does not begin with a header chunk")
+    header = _read_header(chunks[0][1], max_pixels)
+    bodies: list[bytes] = []
+    extras: dict[str, bytes] = {}
+    sizes = {"header": len(chunks[0][1])}
+    for tag, body in chunks[1:]:
+        if tag == b"F":
+            bodies.append(body)
+        elif tag in _EXTRAS and _EXTRAS[tag] not in extras and not bodies:
+            extras[_EXTRAS[tag]] = body
+            sizes[_EXTRAS[tag]] = len(body)
+        else:
+            raise FormatError(f"the chunk {tag!r} is unknown, repeated or out of place")
+    expected = len(header.grids) if isinstance(header, DictionaryHeader) else 1
+    if len(bodies) != expected:
+        raise FormatError(
+            f"data has {len(bodies)} chunks of factors, its header asks for {expected}"
+        )
+    sizes["factors"] = sum(map(len, bodies))
+    sizes["framing"] = len(data) - sum(sizes.values())
+    return File(header, tuple(bodies), **extras, sizes=sizes)
 
 
 def _write_header(header: Header) -> bytes:
+    if isinstance(header, DictionaryHeader):
+        return bytes([DICTIONARY]) + _write_dictionary_header(header)
+    return bytes([LEARNED]) + _write_learned_header(header)
+
+
+def _read_header(body: bytes, max_pixels: int) -> Header:
+    reader = Reader(body)
+    kind = reader.choice("kind of file", ("dictionary", "learned"))
+    read_one = _read_dictionary_header if kind == "dictionary" else _read_learned_header
+    header = read_one(reader, max_pixels)
+    reader.end("header chunk")
+    return header
+
+
+def _write_dictionary_header(header: DictionaryHeader) -> bytes:
+    numbers = [*header.size, header.tile_rows]
+    return b"".join(map(varint, numbers)) + _write_finish(header.finish)
+
+
+def _read_dictionary_header(reader: Reader, max_pixels: int) -> DictionaryHeader:
+    size = _read_size(reader, (16, 16), max_pixels)
+    tile_rows = reader.varint("rows of a tile", 1, -(-size[0] // 16))
+    if tile_rows * -(-size[1] // 16) > MAX_TILE_PATCHES:
+        raise FormatError(
+            f"a tile of {tile_rows} rows of patches is larger than {MAX_TILE_PATCHES}"
+        )
+    return DictionaryHeader(size, tile_rows, _read_finish(reader))
+
+
+def _write_finish(finish: Finish) -> bytes:
+    out = bytes([len(finish.steps), finish.depth, finish.deblocking])
+    out += b"".join(map(varint, finish.steps))
+    if len(finish.steps) == 3:
+        out += b"".join(signed_varint(x) for row in finish.inverse for x in row)
+    return out
+
+
+def _read_finish(reader: Reader) -> Finish:
+    planes = reader.byte("number of planes")
+    if planes not in (1, 3):
+        raise FormatError(f"number of planes must be 1 or 3, got {planes}")
+    depth = reader.byte("depth")
+    if depth not in (8, 16):
+        raise FormatError(f"depth must be 8 or 16, got {depth}")
+    deblocking = reader.byte("strength of deblocking")
+    steps = tuple(reader.varint("step", 1, MAX_STEP) for _ in range(planes))
+    inverse = _read_rotation(reader) if planes == 3 else ((1 << COLOR_BITS,),)
+    return Finish(depth, inverse, steps, deblocking)
+
+
+def _read_rotation(reader: Reader) -> IntMatrix:
+    rows = tuple(
+        tuple(reader.signed_varint("colour", _LARGEST_ROW) for _ in range(3)) for _ in range(3)
+    )
+    if any(sum(map(abs, row)) > _LARGEST_ROW for row in rows):
+        raise FormatError(f"the colours {rows} are beyond {_LARGEST_ROW}")
+    return rows
+
+
+def _read_size(reader: Reader, patch: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    size = reader.varint("height", 1), reader.varint("width", 1)
+    height, width = padded_size(size, patch)
+    # Padding may add pixels; those of the image itself are what a caller limits.
+    if size[0] * size[1] > max_pixels or height * width > max_pixels + 16 * (height + width + 16):
+        raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels}")
+    return size
+
+
+def _write_learned_header(header: LearnedHeader) -> bytes:
     layout, matrices = header.layout, header.matrices
     ranges = [limits for m in matrices for limits in (m.range_u, m.range_v)]
     is_shared = len(set(ranges)) == 1
@@ -115,126 +257,68 @@ def _write_header(header: Header) -> bytes:
     )
     numbers = [*layout.size]
     if layout.color_space == "YCbCr":
-        numbers += layout.chroma_size
+        numbers += [*layout.chroma_size, UPSAMPLINGS.index(layout.upsampling)]
     numbers += layout.patch_size or (0, 0)
-    numbers += [m.rank for m in matrices]
-    assert len({limits.span for limits in ranges}) == 1, "the format has one span for all factors"
-    numbers.append(ranges[0].span)
-    numbers += [_zigzag(limits.lower) for limits in (ranges[:1] if is_shared else ranges)]
-    out += b"".join(map(_varint, numbers))
+    out += b"".join(map(varint, numbers))
+    if header.finish is not None:
+        out += _write_finish(header.finish)
+    out += b"".join(varint(m.rank) for m in matrices)
+    for limits in ranges[:1] if is_shared else ranges:
+        out += varint(limits.span) + signed_varint(limits.lower)
     if not is_unit:
-        out += b"".join(_varint(m.scale.mantissa) + bytes([m.scale.shift]) for m in matrices)
+        out += b"".join(varint(m.scale.mantissa) + bytes([m.scale.shift]) for m in matrices)
+    if header.finish is not None:
+        out += b"".join(signed_varint(m.offset) for m in matrices)
     return out
 
 
-def _read_header(body: bytes, max_pixels: int) -> Header:
-    reader = _Reader(body, 0)
+def _read_learned_header(reader: Reader, max_pixels: int) -> LearnedHeader:
     method = reader.choice("method", METHODS)
     entropy = reader.choice("entropy coder", ENTROPY_CODERS)
     color_space = reader.choice("color space", COLOR_SPACES)
     flags = reader.byte("flags")
     if flags & ~(_SHARED_RANGE | _UNIT_SCALES):
         raise FormatError(f"flags {flags:#x} are unknown")
-    size = reader.varint("height", 1), reader.varint("width", 1)
-    chroma = size
+    size = _read_size(reader, (1, 1), max_pixels)
+    chroma, upsampling = size, "nearest"
     if color_space == "YCbCr":
         chroma = (
             reader.varint("chroma height", 1, size[0]),
             reader.varint("chroma width", 1, size[1]),
         )
+        upsampling = reader.choice("upsampling", UPSAMPLINGS)
     patch = reader.varint("patch height", 0, 1024), reader.varint("patch width", 0, 1024)
     if (patch[0] == 0) != (patch[1] == 0):
         raise FormatError(f"patch size {patch} has one side of zero")
     height, width = padded_size(size, patch) if patch[0] else size
     if height * width > max_pixels:
         raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels}")
-    layout = Layout(size, color_space, chroma, patch if patch[0] else None)
+    finish = None
+    if color_space == "rotated":
+        finish = _read_finish(reader)
+        if min(patch) < 8:
+            raise FormatError(f"patches of rotated planes must be at least 8 x 8, got {patch}")
+    planes = len(finish.steps) if finish else None
+    layout = Layout(size, color_space, chroma, patch if patch[0] else None, upsampling, planes)
 
     shapes = layout.matrix_shapes
-    ranks = [reader.varint("rank", 1, min(shape)) for shape in shapes]
-    span = reader.varint("span", 0, 0xFFFF)
-    lowers = [_unzigzag(reader.varint("lower bound", 0, 1 << 26))]
-    if flags & _SHARED_RANGE:
-        lowers *= 2 * len(shapes)
-    else:
-        rest = range(2 * len(shapes) - 1)
-        lowers += [_unzigzag(reader.varint("lower bound", 0, 1 << 26)) for _ in rest]
+    ranks = [reader.varint("rank", 1, min(MAX_RANK, *shape)) for shape in shapes]
+    count = 1 if flags & _SHARED_RANGE else 2 * len(shapes)
+    ranges = [
+        Range(span=reader.varint("span", 0, 0xFFFF), lower=reader.signed_varint("bound", 1 << 25))
+        for _ in range(count)
+    ] * (2 * len(shapes) // count)
+    scales = [Scale()] * len(shapes)
+    if not flags & _UNIT_SCALES:
+        scales = [Scale(reader.varint("mantissa", 1), reader.byte("shift")) for _ in shapes]
+    offsets = [0] * len(shapes)
+    if finish is not None:
+        offsets = [reader.signed_varint("offset", 512) for _ in shapes]
     matrices = []
     for i, rank in enumerate(ranks):
-        range_u, range_v = Range(lowers[2 * i], span), Range(lowers[2 * i + 1], span)
-        scale = Scale()
-        if not flags & _UNIT_SCALES:
-            scale = Scale(reader.varint("mantissa", 1), reader.byte("shift"))
+        range_u, range_v, scale = ranges[2 * i], ranges[2 * i + 1], scales[i]
         largest = product_limit(rank, range_u, range_v) * scale.mantissa
         if largest + (1 << max(scale.shift - 1, 0)) > _LARGEST_PRODUCT:
             raise FormatError(f"products up to {largest} exceed 32 bits")
-        matrices.append(MatrixHeader(rank, range_u, range_v, scale))
-    if reader.position != len(body):
-        raise FormatError("header chunk is longer than its contents")
-    return Header(method, entropy, layout, tuple(matrices))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _zigzag(value: int) -> int:
-    return 2 * value if value >= 0 else -2 * value - 1
-
-
-def _unzigzag(value: int) -> int:
-    return value // 2 if value % 2 == 0 else -(value + 1) // 2
-
-
-class _Reader:
-    """Reads numbers and chunks from bytes, and never past their end."""
-
-    def __init__(self, data: bytes, position: int) -> None:
-        self.data = data
-        self.position = position
-
-    def byte(self, name: str) -> int:
-        if self.position >= len(self.data):
-            raise FormatError(f"data ends before the {name}")
-        self.position += 1
-        return self.data[self.position - 1]
-
-    def choice(self, name: str, choices: tuple[str, ...]) -> str:
-        index = self.byte(name)
-        if index >= len(choices):
-            raise FormatError(f"{name} {index} is unknown")
-        return choices[index]
-
-    def varint(self, name: str, low: int = 0, high: int = 2**31 - 1) -> int:
-        value = shift = 0
-        while True:
-            byte = self.byte(name)
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-            if shift > 28:
-                raise FormatError(f"{name} is longer than five bytes")
-        if not low <= value <= high:
-            raise FormatError(f"{name} must be between {low} and {high}, got {value}")
-        return value
-
-    def chunk(self, tag: bytes) -> bytes:
-        start = self.position
-        if bytes([self.byte("chunk tag")]) != tag:
-            raise FormatError(f"data has no {tag.decode()} chunk at byte {start}")
-        length = self.varint("chunk length")
-        end = self.position + length
-        if end + 4 > len(self.data):
-            raise FormatError(f"data ends inside the {tag.decode()} chunk")
-        crc = zlib.crc32(self.data[start:end], zlib.crc32(self.data[:start]))
-        if crc != int.from_bytes(self.data[end : end + 4], "little"):
-            raise FormatError(f"the {tag.decode()} chunk is damaged: its CRC does not match")
-        body = self.data[self.position : end]
-        self.position = end + 4
-        return body
+        matrices.append(MatrixHeader(rank, range_u, range_v, scale, offsets[i]))
+    return LearnedHeader(method, entropy, layout, tuple(matrices), finish)

@@ -6,19 +6,23 @@ pixels on every backend, at any precision setting, jitted or not.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
-from lrfjax.codec import container, deflate
+from lrfjax.codec import container, deflate, learned_decode, tiles
+from lrfjax.codec.alpha import decode_alpha
+from lrfjax.codec.container import DictionaryHeader, Header, LearnedHeader
+from lrfjax.codec.dictionary_decode import render
 from lrfjax.codec.layout import Layout, from_matrices
+from lrfjax.codec.products import scaled_product
 from lrfjax.codec.quantize import IntegerFactors
 from lrfjax.errors import FormatError, InputTypeError
 from lrfjax.image.reading import MAX_PIXELS
-from lrfjax.solvers.bucketed import rank_bucket
 
 
 def imf_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -29,7 +33,8 @@ def imf_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         max_pixels: larger images are refused before anything is allocated.
 
     Returns:
-        The image, shape (H, W) or (H, W, 3), uint8.
+        The image, shape (H, W), (H, W, 3), or (H, W, 4) with alpha last; uint8, or uint16 if it
+        was encoded from that.
 
     Raises:
         FormatError: if it is no such file, damaged, cut off or too large.
@@ -53,89 +58,125 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     return _decode(data, None, max_pixels)
 
 
-def read_factors(
-    data: bytes, *, max_pixels: int = MAX_PIXELS
-) -> tuple[container.Header, list[IntegerFactors], list[list[int]]]:
-    """Return what a file holds, before it is made into an image.
+@dataclass(frozen=True)
+class Metadata:
+    """What a file holds besides the image.
+
+    Attributes:
+        icc_profile: the colour profile, as it was given, or None.
+        exif: the EXIF block, as it was given, or None.
+    """
+
+    icc_profile: bytes | None
+    exif: bytes | None
+
+
+def read_metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Metadata:
+    """Return the colour profile and the EXIF block of a file, without decoding the image.
 
     Args:
         data: the file.
         max_pixels: see ``imf_decode``.
 
-    Returns:
-        The header; the integer factors of each matrix; and for each matrix the bytes that each
-        column took, those of U before those of V.
+    Raises:
+        FormatError: see ``imf_decode``.
+        InputTypeError: see ``imf_decode``.
+    """
+    file = _read(data, max_pixels)
+    return Metadata(file.icc_profile, file.exif)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds, before it is made into an image.
+
+    Attributes:
+        header: what it says of the factors.
+        factors: of each matrix: one for a plane of a tile where V is a dictionary, tile after
+            tile, with V of shape (256, R) for the first dictionary; otherwise one a matrix.
+        kinds: for each tile, which dictionary each row of U belongs to; empty where V is learned.
+        sizes: bytes of the header, the factors, the framing, and of alpha, profile and EXIF.
+    """
+
+    header: Header
+    factors: list[IntegerFactors]
+    kinds: list[np.ndarray]
+    sizes: dict[str, int]
+
+
+def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
+    """Return the integer factors of a file of any of the codecs.
+
+    Args:
+        data: the file.
+        max_pixels: see ``imf_decode``.
 
     Raises:
         FormatError: see ``imf_decode``.
         InputTypeError: see ``imf_decode``.
     """
+    file = _read(data, max_pixels)
+    if isinstance(file.header, LearnedHeader):
+        return Contents(file.header, _learned_factors(file.header, file.bodies[0]), [], file.sizes)
+    factors, kinds = [], []
+    for body, grid in zip(file.bodies, file.header.grids, strict=True):
+        u, kind = tiles.read_tile(body, grid, file.header.finish.steps)
+        factors += tiles.integer_factors(u, file.header.finish.steps)
+        kinds.append(kind)
+    return Contents(file.header, factors, kinds, file.sizes)
+
+
+def _read(data: Any, max_pixels: int) -> container.File:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
-    header, body = container.read(bytes(data), max_pixels)
-    factors, sizes = [], []
-    position = 0
-    for (rows, columns), matrix in zip(header.layout.matrix_shapes, header.matrices, strict=True):
-        u, ends_u = deflate.decode_columns(body, position, (rows, matrix.rank), matrix.range_u)
-        v, ends_v = deflate.decode_columns(body, ends_u[-1], (columns, matrix.rank), matrix.range_v)
-        sizes.append(np.diff([position, *ends_u, *ends_v]).tolist())
-        position = ends_v[-1]
-        factors.append(IntegerFactors(u, v, matrix.range_u, matrix.range_v, matrix.scale))
-    if position != len(body):
-        raise FormatError(f"the F chunk goes on for {len(body) - position} bytes after the factors")
-    return header, factors, sizes
+    return container.read(bytes(data), max_pixels)
 
 
-def _decode(data: bytes, method: str | None, max_pixels: int) -> np.ndarray:
-    header, factors, _ = read_factors(data, max_pixels=max_pixels)
+def _decode(data: Any, method: str | None, max_pixels: int) -> np.ndarray:
+    file = _read(data, max_pixels)
+    header = file.header
     if method is not None and header.method != method:
         raise FormatError(f"data is a file of {header.method}_encode, not of {method}_encode")
-    return np.array(reconstruct_image(header.layout, factors))
+    if isinstance(header, DictionaryHeader):
+        # One tile at a time, so that their factors are never in memory together.
+        factors = (
+            tiles.read_tile(body, grid, header.finish.steps)
+            for body, grid in zip(file.bodies, header.grids, strict=True)
+        )
+        pixels, size = render(header, factors), header.size
+    else:
+        pixels = render_learned(header, _learned_factors(header, file.bodies[0]))
+        size = header.layout.size
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if file.alpha is not None:
+        if pixels.ndim != 3 or pixels.dtype != np.uint8:
+            raise FormatError("only RGB images of 8 bits have an alpha channel")
+        pixels = np.dstack([pixels, decode_alpha(file.alpha, size)])
+    return pixels
 
 
-def reconstruct_image(layout: Layout, factors: list[IntegerFactors]) -> Array:
-    """Return the image of integer factors, in integer arithmetic from the first product on.
-
-    Args:
-        layout: the geometry.
-        factors: one pair for each of ``layout.matrix_shapes``.
-
-    Returns:
-        Shape (H, W) or (H, W, 3), uint8.
-    """
-    # Ranks are padded to their bucket with zero columns, which compiles once a bucket.
-    padded = [(_pad_columns(f.u, f.v.shape[0]), _pad_columns(f.v, f.u.shape[0])) for f in factors]
-    scales = [(np.int32(f.scale.mantissa), np.int32(f.scale.shift)) for f in factors]
-    is_small = all(f.largest_product <= 2**24 for f in factors)
-    return _reconstruct(padded, scales, layout=layout, is_small=is_small)
+def _learned_factors(header: LearnedHeader, body: bytes) -> list[IntegerFactors]:
+    if header.entropy == "context":
+        return learned_decode.read_factors(body, header)
+    factors, position = [], 0
+    for (rows, columns), m in zip(header.layout.matrix_shapes, header.matrices, strict=True):
+        u, ends = deflate.decode_columns(body, position, (rows, m.rank), m.range_u)
+        v, ends = deflate.decode_columns(body, ends[-1], (columns, m.rank), m.range_v)
+        position = ends[-1]
+        factors.append(IntegerFactors(u, v, m.range_u, m.range_v, m.scale))
+    if position != len(body):
+        raise FormatError(f"the F chunk goes on for {len(body) - position} bytes after the factors")
+    return factors
 
 
-def _pad_columns(part: np.ndarray, other_length: int) -> np.ndarray:
-    length, rank = part.shape
-    width = rank_bucket(rank, min(length, other_length))
-    return np.pad(part.astype(np.int32), ((0, 0), (0, width - rank)))
+def render_learned(header: LearnedHeader, factors: list[IntegerFactors]) -> np.ndarray:
+    """Return the image of learned factors."""
+    if header.finish is not None:
+        return learned_decode.render(header, factors)
+    return np.array(_assemble([scaled_product(f) for f in factors], layout=header.layout))
 
 
-@partial(jax.jit, static_argnames=("layout", "is_small"))
-def _reconstruct(
-    factors: list[tuple[Array, Array]],
-    scales: list[tuple[Array, Array]],
-    *,
-    layout: Layout,
-    is_small: bool,
-) -> Array:
-    matrices = []
-    for (u, v), (mantissa, shift) in zip(factors, scales, strict=True):
-        if is_small:
-            # Sums of products within 2^24 are exact in float32 in any order, and much faster.
-            product = jnp.matmul(
-                u.astype(jnp.float32),
-                v.T.astype(jnp.float32),
-                precision=lax.Precision.HIGHEST,
-            ).astype(jnp.int32)
-        else:
-            product = jnp.matmul(u, v.T, preferred_element_type=jnp.int32)
-        half = jnp.where(shift > 0, jnp.left_shift(1, jnp.maximum(shift - 1, 0)), 0)
-        # Shifts of 31 and more leave the sign, and the products are far below 2^30 there.
-        matrices.append((product * mantissa + half) >> jnp.minimum(shift, 31))
+@partial(jax.jit, static_argnames="layout")
+def _assemble(matrices: list[Array], *, layout: Layout) -> Array:
     return from_matrices(matrices, layout)

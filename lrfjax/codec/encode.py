@@ -1,27 +1,34 @@
 """From an image to a file: ``imf_encode``, ``svd_encode`` and ``nmf_encode``.
 
-They share one pipeline and differ in the solver alone, so that at equal colour space, sampling and
-patch size a comparison is between factorizations: image -> matrices -> integer factors -> bytes.
+All three go one of two ways. The default way rotates the colours, has one step for all columns and
+an entropy coder with contexts (``dictionary_encode`` where V is a dictionary that both sides know,
+``learned_encode`` where it is learned). The classic way is that of arXiv 2408.12691: the rank is
+the quality, and bounded factors are deflated. On either way the codecs share everything but the
+solver, so that a comparison is between factorizations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from lrfjax import checks
-from lrfjax.codec import container, deflate
-from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.quantize import IntegerFactors, Range, Scale, product_limit, quantize
-from lrfjax.codec.settings import make_layout, resolve_ranks
-from lrfjax.errors import InputError, SolverError
+from lrfjax.codec import classic_encode, container, dictionary_encode, learned_encode
+from lrfjax.codec.alpha import encode_alpha
+from lrfjax.codec.rate_control import (
+    Attempt,
+    meet_bytes,
+    meet_psnr,
+    quality_dial,
+)
+from lrfjax.errors import InputError, InputTypeError
 from lrfjax.image.reading import check_image
-from lrfjax.solvers.factorize import imf, nmf, svd
-from lrfjax.types import Result, Status
+
+DICTIONARIES = ("dct", "learned")
+DEFAULT_EFFORT = 2
 
 
 def imf_encode(
@@ -29,78 +36,115 @@ def imf_encode(
     rank: int | Sequence[int] | None = None,
     quality: float | Sequence[float] | None = None,
     *,
-    color_space: str = "YCbCr",
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    effort: int = DEFAULT_EFFORT,
+    dictionary: str = "dct",
+    color_space: str = "rotated",
     scale_factor: tuple[float, float] = (0.5, 0.5),
+    upsampling: str = "linear",
     patch: bool = True,
-    patch_size: tuple[int, int] = (8, 8),
+    patch_size: tuple[int, int] | None = None,
     bounds: tuple[int, int] = (-16, 15),
     num_iters: int = 10,
     init: str = "svd",
     key: Array | None = None,
-    entropy: str = "deflate",
+    entropy: str = "context",
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
 ) -> bytes:
-    """Compress an image by integer matrix factorization (arXiv 2408.12691, section 4).
+    """Compress an image by integer matrix factorization.
 
-    Exactly one of ``rank`` and ``quality`` is given.
+    Exactly one of ``rank``, ``quality``, ``target_bpp`` and ``target_psnr`` is given. With nothing
+    else, the patches of rotated colour planes are factorized with integer dictionaries that both
+    sides know, and U is decided with its rate in view. ``PAPER_SETTINGS`` are the settings of
+    arXiv 2408.12691, section 4: both factors are solved for, within bounds, and deflated.
 
     Args:
-        image: shape (H, W) or (H, W, 3), uint8, NumPy or JAX, any size from 1 x 1.
-        rank: of the factors, 1 to min(M, N) of the patch matrix. A scalar is the rank of luma, and
-            chroma gets half of it, at least 1; a sequence has one rank for each matrix.
-        quality: 0 to 100, the rank as a percentage of min(M, N), at least 1. A scalar is for luma,
-            and chroma gets half of it; a sequence has one for each matrix.
-        color_space: ``"YCbCr"`` or ``"RGB"`` (whose patches hold all three channels). Ignored for
-            gray images.
-        scale_factor: size of the chroma planes as a share of luma's, (vertical, horizontal), in
-            (0, 1].
-        patch: whether matrices are made of patches; otherwise each plane is a matrix.
-        patch_size: (P, Q) in pixels, 1 to 1024.
-        bounds: (lower, upper) of the entries of the factors, integers.
-        num_iters: sweeps of the solver.
-        init: start of the solver, ``"svd"`` or ``"random"``.
+        image: shape (H, W), (H, W, 3), or (H, W, 4) with alpha last, uint8; or (H, W) or
+            (H, W, 3), uint16. NumPy or JAX, any size from 1 x 1. Alpha is kept without loss.
+        rank: of the factors, a scalar for luma, of which the other planes get half, at least 1; or
+            on the classic way a sequence with one rank for each matrix. From 1 to min(M, N) (256
+            for the dictionaries). The default way then takes the step at which quantization costs
+            as much as leaving out the other columns.
+        quality: 0 to 100. On the default way 100 is a step of 1 gray level (for 16 bits 1/16) and
+            0 one of 256, in equal ratios. On the classic way it is the rank as a percentage of
+            min(M, N), a scalar for luma, of which chroma gets half, or one for each matrix.
+        target_bpp: bits of the file per pixel: at most that, and within 2 % wherever an image is
+            large enough for it. Only on the default way.
+        target_psnr: in dB over all channels without alpha, within 0.1 dB. Only on the default way.
+        effort: 1 (fast) to 3 (slow), only with ``dictionary="dct"``: how hard the encoder looks
+            for fewer bits. Any decoder reads all of them, equally fast.
+        dictionary: ``"dct"``, or ``"learned"``: then V is a part of the factorization and the file.
+        color_space: ``"rotated"`` (the default way), or ``"YCbCr"`` and ``"RGB"``, with which a
+            learned V goes the classic way. Ignored for gray images.
+        scale_factor: classic way: size of the chroma planes as a share of luma's, (vertical,
+            horizontal), in (0, 1].
+        upsampling: classic way: of the chroma planes, ``"linear"`` or ``"nearest"``.
+        patch: classic way: whether matrices are made of patches; otherwise each plane is one.
+        patch_size: (P, Q) in pixels; 16 x 16 for dictionaries, otherwise 8 x 8 by default, at
+            least 8 x 8 on the default way and 1 to 1024 on the classic one.
+        bounds: classic way: (lower, upper) of the entries of the factors, integers.
+        num_iters: sweeps of the solver, with a learned V.
+        init: classic way: start of the solver, ``"svd"``, ``"balanced"`` or ``"random"``.
         key: a JAX PRNG key, for ``init="random"``.
-        entropy: coder of the factors; ``"deflate"`` is the only one so far.
+        entropy: ``"context"``, or on the classic way also ``"deflate"``.
+        icc_profile: kept in the file, see ``read_metadata``.
+        exif: likewise.
 
     Returns:
-        The file, see ``lrfjax.codec.container``.
+        The file; its format is written down in ``lrfjax/codec/FORMAT.md``.
 
     Raises:
-        InputError: an impossible value, image shape, or both or neither of rank and quality.
+        InputError: an impossible value, image shape, a combination of settings that no way has, a
+            target that cannot be met, or not exactly one of the four.
         InputTypeError: a wrong type or dtype.
         SolverError: if the solver failed on a matrix.
 
     Example:
         >>> import numpy as np
         >>> image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-        >>> data = imf_encode(image, quality=5)
-        >>> data[:4], len(data) < 200
+        >>> data = imf_encode(image, quality=50)
+        >>> data[:4], len(data) < 100
         (b'LRFJ', True)
     """
-    lower, upper = (int(b) for b in checks.integer_bounds("bounds", bounds))
-    if upper - lower > deflate.MAX_SPAN:
-        raise InputError(f"bounds must span at most {deflate.MAX_SPAN}, got {bounds}")
-    limits = Range(lower, upper - lower)
+    pixels = check_image(image, with_alpha=True, with_16_bits=True)
+    _check_one(rank, quality, target_bpp, target_psnr)
+    checks.one_of("dictionary", dictionary, DICTIONARIES)
+    checks.integer("effort", effort, 1, 3)
     checks.integer("num_iters", num_iters, 0)
-    checks.one_of("init", init, ("svd", "random"))
-
-    def solve(x: Array, rank: int) -> IntegerFactors:
-        if product_limit(rank, limits, limits) >= 2**31:
-            raise InputError(f"bounds {bounds} are too wide for products in 32 bits")
-        # The codec has no use for the history, so it is recorded at the ends only.
-        result = imf(
-            x,
-            rank,
-            bounds=(lower, upper),
-            num_iters=num_iters,
-            init=init,
-            key=key,
-            record_every=max(num_iters, 1),
+    if dictionary == "dct":
+        checks.one_of("color_space", color_space, ("rotated", "YCbCr", "RGB"))
+        checks.one_of("entropy", entropy, ("context",))
+        sides = checks.integer_pair("patch_size", patch_size or (16, 16), 1, 1024)
+        if sides != (16, 16):
+            raise InputError(f"patch_size must be (16, 16) for dictionaries, got {patch_size}")
+        if pixels.shape[1] > 16 * container.MAX_TILE_PATCHES:
+            limit = 16 * container.MAX_TILE_PATCHES
+            raise InputError(f"image must be at most {limit} pixels wide, got {pixels.shape}")
+        if rank is not None:
+            rank = checks.integer("rank", rank, 1, 256)
+        encoder: _Encoder = dictionary_encode.ImageEncoder(
+            _opaque(pixels), color_space, effort, rank
         )
-        u, v = _host_factors(result)
-        return IntegerFactors(u.astype(np.int32), v.astype(np.int32), limits, limits, Scale())
-
-    layout_settings = (color_space, scale_factor, patch, patch_size)
-    return _encode(image, "imf", solve, rank, quality, layout_settings, entropy)
+        return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
+    if color_space == "rotated":
+        checks.one_of("entropy", entropy, ("context",))
+        encoder = _learned_encoder(pixels, "imf", patch_size, rank, num_iters)
+        return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
+    _check_classic(pixels, target_bpp, target_psnr)
+    header, body = classic_encode.imf(
+        _opaque(pixels),
+        rank,
+        quality,
+        (color_space, scale_factor, patch, patch_size or (8, 8), upsampling),
+        entropy,
+        bounds=bounds,
+        num_iters=num_iters,
+        init=init,
+        key=key,
+    )
+    return _write(header, (body,), pixels, icc_profile, exif)
 
 
 def svd_encode(
@@ -108,29 +152,41 @@ def svd_encode(
     rank: int | Sequence[int] | None = None,
     quality: float | Sequence[float] | None = None,
     *,
-    color_space: str = "YCbCr",
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    color_space: str = "rotated",
     scale_factor: tuple[float, float] = (0.5, 0.5),
+    upsampling: str = "linear",
     patch: bool = True,
     patch_size: tuple[int, int] = (8, 8),
     bits: int = 8,
-    entropy: str = "deflate",
+    entropy: str = "context",
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
 ) -> bytes:
     """Compress an image by its truncated SVD with uniformly quantized factors.
 
-    The comparison codec of arXiv 2408.12691, section 5: the singular values are split evenly
-    between the factors, and each factor is quantized over its range. (The published curves use
-    ``color_space="RGB"``.)
+    On the default way all columns of U S have one step, are decided with their rate in view, and
+    columns that would hold nothing are left out. On the classic way (``color_space="YCbCr"`` or
+    ``"RGB"``) it is the comparison codec of arXiv 2408.12691, section 5: the singular values are
+    split evenly between the factors, and each factor is quantized over its range. (The published
+    curves use RGB and ``entropy="deflate"``.)
 
     Args:
         image: as for ``imf_encode``, like all arguments not named here.
         rank: see ``imf_encode``.
         quality: see ``imf_encode``.
+        target_bpp: see ``imf_encode``.
+        target_psnr: see ``imf_encode``.
         color_space: see ``imf_encode``.
         scale_factor: see ``imf_encode``.
+        upsampling: see ``imf_encode``.
         patch: see ``imf_encode``.
         patch_size: see ``imf_encode``.
-        bits: of each quantized entry, 1 to 8.
+        bits: classic way: of each quantized entry, 1 to 8.
         entropy: see ``imf_encode``.
+        icc_profile: see ``imf_encode``.
+        exif: see ``imf_encode``.
 
     Returns:
         The file.
@@ -140,14 +196,17 @@ def svd_encode(
         InputTypeError: see ``imf_encode``.
         SolverError: see ``imf_encode``.
     """
+    pixels = check_image(image, with_alpha=True, with_16_bits=True)
+    _check_one(rank, quality, target_bpp, target_psnr)
     bits = checks.integer("bits", bits, 1, 8)
-
-    def solve(x: Array, rank: int) -> IntegerFactors:
-        _check_products(rank, bits)
-        return quantize(*_host_factors(svd(x, rank)), bits)
-
-    layout_settings = (color_space, scale_factor, patch, patch_size)
-    return _encode(image, "svd", solve, rank, quality, layout_settings, entropy)
+    if color_space == "rotated":
+        checks.one_of("entropy", entropy, ("context",))
+        encoder = _learned_encoder(pixels, "svd", patch_size, rank, 0)
+        return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
+    _check_classic(pixels, target_bpp, target_psnr)
+    settings = (color_space, scale_factor, patch, patch_size, upsampling)
+    header, body = classic_encode.svd(_opaque(pixels), rank, quality, settings, entropy, bits=bits)
+    return _write(header, (body,), pixels, icc_profile, exif)
 
 
 def nmf_encode(
@@ -155,30 +214,42 @@ def nmf_encode(
     rank: int | Sequence[int] | None = None,
     quality: float | Sequence[float] | None = None,
     *,
-    color_space: str = "YCbCr",
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    color_space: str = "rotated",
     scale_factor: tuple[float, float] = (0.5, 0.5),
+    upsampling: str = "linear",
     patch: bool = True,
     patch_size: tuple[int, int] = (8, 8),
     num_iters: int = 30,
     bits: int = 8,
-    entropy: str = "deflate",
+    entropy: str = "context",
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
 ) -> bytes:
     """Compress an image by non-negative matrix factorization with quantized factors.
 
-    Each pair of columns is scaled so that both have the same largest entry, then each factor is
-    quantized uniformly.
+    On the default way each plane is lifted by a constant to non-negative values, columns of V are
+    scaled to one norm and quantized, and U is solved for again, in integers of one step. On the
+    classic way each pair of columns is scaled so that both have the same largest entry, then each
+    factor is quantized uniformly.
 
     Args:
         image: as for ``imf_encode``, like all arguments not named here.
         rank: see ``imf_encode``.
         quality: see ``imf_encode``.
+        target_bpp: see ``imf_encode``.
+        target_psnr: see ``imf_encode``.
         color_space: see ``imf_encode``.
         scale_factor: see ``imf_encode``.
+        upsampling: see ``imf_encode``.
         patch: see ``imf_encode``.
         patch_size: see ``imf_encode``.
         num_iters: sweeps of the solver.
-        bits: of each quantized entry, 1 to 8.
+        bits: classic way: of each quantized entry, 1 to 8.
         entropy: see ``imf_encode``.
+        icc_profile: see ``imf_encode``.
+        exif: see ``imf_encode``.
 
     Returns:
         The file.
@@ -188,63 +259,132 @@ def nmf_encode(
         InputTypeError: see ``imf_encode``.
         SolverError: see ``imf_encode``.
     """
+    pixels = check_image(image, with_alpha=True, with_16_bits=True)
+    _check_one(rank, quality, target_bpp, target_psnr)
     bits = checks.integer("bits", bits, 1, 8)
     checks.integer("num_iters", num_iters, 0)
+    if color_space == "rotated":
+        checks.one_of("entropy", entropy, ("context",))
+        encoder = _learned_encoder(pixels, "nmf", patch_size, rank, num_iters)
+        return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
+    _check_classic(pixels, target_bpp, target_psnr)
+    settings = (color_space, scale_factor, patch, patch_size, upsampling)
+    header, body = classic_encode.nmf(
+        _opaque(pixels), rank, quality, settings, entropy, bits=bits, num_iters=num_iters
+    )
+    return _write(header, (body,), pixels, icc_profile, exif)
 
-    def solve(x: Array, rank: int) -> IntegerFactors:
-        _check_products(rank, bits)
-        # Rounding can leave chroma a hair below zero.
-        result = nmf(jnp.maximum(x, 0), rank, num_iters=num_iters, record_every=max(num_iters, 1))
-        u, v = _host_factors(result)
-        peak_u, peak_v = u.max(axis=0), v.max(axis=0)
-        is_live = (peak_u > 0) & (peak_v > 0)
-        gauge = (
-            np.sqrt(np.divide(peak_v, peak_u, out=np.ones_like(peak_u), where=is_live)) * is_live
-        )
-        inverse = np.divide(1, gauge, out=np.zeros_like(gauge), where=gauge > 0)
-        return quantize(u * gauge, v * inverse, bits)
 
-    layout_settings = (color_space, scale_factor, patch, patch_size)
-    return _encode(image, "nmf", solve, rank, quality, layout_settings, entropy)
+class _Encoded(Protocol):
+    """An image at one dial."""
+
+    @property
+    def header(self) -> Any: ...
+    @property
+    def bodies(self) -> tuple[bytes, ...]: ...
+    def render(self) -> np.ndarray: ...
+
+
+class _Encoder(Protocol):
+    """An image, ready to be encoded at any dial."""
+
+    def encode(self, dial: float) -> _Encoded: ...
+    def dial_of_rank(self) -> float: ...
 
 
 def _encode(
-    image: Any,
-    method: str,
-    solve: Callable[[Array, int], IntegerFactors],
-    rank: int | Sequence[int] | None,
-    quality: float | Sequence[float] | None,
-    layout_settings: tuple[str, tuple[float, float], bool, tuple[int, int]],
-    entropy: str,
+    encoder: _Encoder,
+    pixels: np.ndarray,
+    quality: Any,
+    target_bpp: float | None,
+    target_psnr: float | None,
+    icc_profile: bytes | None,
+    exif: bytes | None,
 ) -> bytes:
-    """The pipeline that the codecs share, from image to file."""
-    pixels = check_image(image)
-    checks.one_of("entropy", entropy, container.ENTROPY_CODERS)
-    layout = make_layout(pixels.shape, *layout_settings)
-    ranks = resolve_ranks(layout, rank, quality)
-    matrices = to_matrices(pixels, layout=layout)
-    factors = [solve(x, r) for x, r in zip(matrices, ranks, strict=True)]
-    streams = [
-        stream
-        for f in factors
-        for part, limits in ((f.u, f.range_u), (f.v, f.range_v))
-        for stream in deflate.encode_columns(part, limits)
-    ]
-    headers = tuple(
-        container.MatrixHeader(r, f.range_u, f.range_v, f.scale)
-        for r, f in zip(ranks, factors, strict=True)
-    )
-    return container.write(container.Header(method, entropy, layout, headers), b"".join(streams))
+    """Find the dial, and return the file."""
+
+    def write(encoded: _Encoded) -> bytes:
+        return _write(encoded.header, encoded.bodies, pixels, icc_profile, exif)
+
+    if target_bpp is not None:
+        num_pixels = pixels.shape[0] * pixels.shape[1]
+        target = checks.real("target_bpp", target_bpp, 0.0) * num_pixels / 8
+
+        def by_bytes(dial: float) -> Attempt[bytes]:
+            data = write(encoder.encode(dial))
+            return Attempt(len(data), data)
+
+        return meet_bytes(by_bytes, target)
+    if target_psnr is not None:
+        color = _opaque(pixels)
+        color = color if color.ndim == 3 else color[..., None]
+        peak = np.iinfo(color.dtype).max
+
+        def by_psnr(dial: float) -> Attempt[_Encoded]:
+            encoded = encoder.encode(dial)
+            error = dictionary_encode.mean_squared_error(color, encoded.render())
+            return Attempt(10 * np.log10(peak**2 / max(error, 1e-10)), encoded)
+
+        return write(meet_psnr(by_psnr, checks.real("target_psnr", target_psnr, 0.0, 200.0)))
+    if quality is not None:
+        quality = checks.real("quality", quality, 0.0, 100.0)
+        dial = quality_dial(quality, 8 * pixels.dtype.itemsize)
+    else:
+        dial = encoder.dial_of_rank()
+    return write(encoder.encode(dial))
 
 
-def _check_products(rank: int, bits: int) -> None:
-    """Raise InputError, before the solve, if quantized products may not fit."""
-    if product_limit(rank, Range(0, 2**bits - 1), Range(0, 2**bits - 1)) > 2**26:
-        raise InputError(f"rank {rank} at bits={bits} gives products beyond 2^26")
+def _write(
+    header: container.Header,
+    bodies: tuple[bytes, ...],
+    pixels: np.ndarray,
+    icc_profile: bytes | None,
+    exif: bytes | None,
+) -> bytes:
+    for name, value in (("icc_profile", icc_profile), ("exif", exif)):
+        if value is not None and not isinstance(value, bytes):
+            raise InputTypeError(f"{name} must be bytes, got {type(value).__name__}")
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
+    alpha = encode_alpha(pixels[..., 3]) if has_alpha else None
+    return container.write(container.File(header, bodies, alpha, icc_profile, exif))
 
 
-def _host_factors(result: Result) -> tuple[np.ndarray, np.ndarray]:
-    """Return the factors of a successful solve as NumPy arrays."""
-    if int(result.status) == Status.FAILED:
-        raise SolverError("the factorization of the image failed: its relative error is not finite")
-    return np.asarray(result.factors.u), np.asarray(result.factors.v)
+def _opaque(pixels: np.ndarray) -> np.ndarray:
+    """Return the image without its alpha channel."""
+    return pixels[..., :3] if pixels.ndim == 3 else pixels
+
+
+def _check_one(rank: Any, quality: Any, target_bpp: Any, target_psnr: Any) -> None:
+    given = {
+        name: value
+        for name, value in (
+            ("rank", rank),
+            ("quality", quality),
+            ("target_bpp", target_bpp),
+            ("target_psnr", target_psnr),
+        )
+        if value is not None
+    }
+    if len(given) != 1:
+        what = " and ".join(given) or "none"
+        raise InputError(
+            f"exactly one of rank, quality, target_bpp and target_psnr must be given, got {what}"
+        )
+
+
+def _check_classic(pixels: np.ndarray, target_bpp: Any, target_psnr: Any) -> None:
+    if target_bpp is not None or target_psnr is not None:
+        name = "target_bpp" if target_bpp is not None else "target_psnr"
+        raise InputError(f"{name} needs color_space='rotated': by rank it cannot be met closely")
+    if pixels.dtype != np.uint8:
+        raise InputError(f"image of {pixels.dtype} needs color_space='rotated' or a dictionary")
+
+
+def _learned_encoder(
+    pixels: np.ndarray, method: str, patch_size: Any, rank: Any, num_iters: int
+) -> _Encoder:
+    sides = checks.integer_pair("patch_size", patch_size or (8, 8), 8, 64)
+    limit = sides[0] * sides[1]
+    if rank is not None:
+        rank = checks.integer("rank", rank, 1, limit)
+    return learned_encode.ImageEncoder(_opaque(pixels), method, sides, rank, num_iters)

@@ -22,15 +22,19 @@ class Layout:
 
     Attributes:
         size: (H, W) of the image.
-        color_space: ``"gray"``, ``"RGB"`` or ``"YCbCr"``.
+        color_space: ``"gray"``, ``"RGB"``, ``"YCbCr"`` or ``"rotated"`` (see ``planes``).
         chroma_size: (H, W) of the chroma planes; ``size`` unless the space is YCbCr.
         patch_size: (P, Q), or None where a plane is its own matrix.
+        upsampling: of the chroma planes, ``"nearest"`` or ``"linear"``.
+        num_planes: of rotated planes, 1 or 3; None for the other colour spaces.
     """
 
     size: tuple[int, int]
     color_space: str
     chroma_size: tuple[int, int]
     patch_size: tuple[int, int] | None
+    upsampling: str = "nearest"
+    num_planes: int | None = None
 
     @property
     def plane_groups(self) -> list[tuple[int, tuple[int, int]]]:
@@ -39,11 +43,39 @@ class Layout:
         RGB patches hold all three channels in one row, as in the paper; otherwise each plane has
         a matrix of its own.
         """
+        if self.num_planes is not None:
+            return [(1, self.size)] * self.num_planes
         if self.color_space == "gray":
             return [(1, self.size)]
         if self.color_space == "YCbCr":
             return [(1, self.size), (1, self.chroma_size), (1, self.chroma_size)]
         return [(3, self.size)] if self.patch_size else [(1, self.size)] * 3
+
+    @property
+    def patch_grid(self) -> tuple[int, int]:
+        """The rows and columns of patches over the image."""
+        assert self.patch_size is not None
+        height, width = patches.padded_size(self.size, self.patch_size)
+        return height // self.patch_size[0], width // self.patch_size[1]
+
+    @property
+    def factor_grids(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """The grids over which the columns of U and of V of each matrix are small images.
+
+        Where a patch has several channels, they are below each other; a plane without patches
+        has factors of one row.
+        """
+        out = []
+        for (channels, size), (rows, columns) in zip(
+            self.plane_groups, self.matrix_shapes, strict=True
+        ):
+            if self.patch_size is None:
+                out.append(((1, rows), (1, columns)))
+            else:
+                p, q = self.patch_size
+                height, width = patches.padded_size(size, self.patch_size)
+                out.append(((height // p, width // q), (channels * p, q)))
+        return out
 
     @property
     def matrix_shapes(self) -> list[tuple[int, int]]:
@@ -108,7 +140,9 @@ def from_matrices(matrices: list[Array], layout: Layout) -> Array:
             group = patches.unpad(group, size)
         planes.extend(jnp.clip(group, -_PLANE_LIMIT, _PLANE_LIMIT))
     if layout.color_space == "YCbCr":
-        y, cb, cr = (resample.upsample(plane, layout.size) for plane in planes)
+        is_linear = layout.upsampling == "linear"
+        enlarge = resample.interpolate if is_linear else resample.upsample
+        y, cb, cr = (enlarge(plane, layout.size) for plane in planes)
         return color.ycbcr_to_rgb(y, cb, cr)
     image = color.to_uint8(jnp.stack(planes, axis=-1))
     return image[..., 0] if layout.color_space == "gray" else image

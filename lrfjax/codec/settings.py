@@ -26,6 +26,8 @@ PAPER_SETTINGS = MappingProxyType(
         "num_iters": 10,
         "init": "svd",
         "entropy": "deflate",
+        "dictionary": "learned",
+        "upsampling": "nearest",
     }
 )
 """The published settings of arXiv 2408.12691, as keyword arguments of ``imf_encode``."""
@@ -37,6 +39,7 @@ def make_layout(
     scale_factor: tuple[float, float],
     patch: bool,
     patch_size: tuple[int, int],
+    upsampling: str = "nearest",
 ) -> Layout:
     """Return the layout of an image of a given shape; gray images ignore the colour settings.
 
@@ -64,7 +67,8 @@ def make_layout(
     patches = (sides[0], sides[1]) if patch else None
     if patches and np.prod(padded := padded_size(size, patches)) > MAX_PIXELS:
         raise InputError(f"patch_size {patches} pads the image to {padded}, too many pixels")
-    return Layout(size, space, chroma, patches)
+    checks.one_of("upsampling", upsampling, ("nearest", "linear"))
+    return Layout(size, space, chroma, patches, upsampling if space == "YCbCr" else "nearest")
 
 
 def resolve_ranks(

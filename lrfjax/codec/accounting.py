@@ -1,0 +1,237 @@
+"""What the bits of a file are spent on: which factor, and which of its columns.
+
+The file is decoded once more, and every symbol counted at its ideal length, minus the logarithm of
+its probability. That is what the entropy coder takes but for some words at its ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrfjax.codec import (
+    container,
+    deflate,
+    dictionary_coder,
+    factor_coder,
+    interlaced,
+    magnitudes,
+    tiles,
+)
+from lrfjax.codec.ans import SymbolDecoder, Table, table_from_counts
+from lrfjax.codec.chunks import Reader
+from lrfjax.codec.container import DictionaryHeader, LearnedHeader
+from lrfjax.codec.dictionaries import NUM_KINDS
+from lrfjax.codec.dictionary_coder import Stack
+from lrfjax.codec.frequency_contexts import BANDS
+from lrfjax.codec.magnitudes import ClassTables
+from lrfjax.errors import InputTypeError
+from lrfjax.image.reading import MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Share:
+    """What some columns of a factor take.
+
+    Attributes:
+        matrix: the index of the matrix: of the plane, but for RGB patches of a single one.
+        factor: ``"U"`` or ``"V"``.
+        columns: the first and the one after the last.
+        bits: of the file, tiles taken together.
+    """
+
+    matrix: int
+    factor: str
+    columns: tuple[int, int]
+    bits: float
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the factors of a file take.
+
+    Attributes:
+        shares: by matrix, factor and columns: bands of them for dictionaries, single ones where V
+            is learned.
+        choices: bits for which dictionary each patch has; 0 where V is learned.
+        rest: what the chunks of factors hold beyond that, in bits: counts, and what the coder loses
+            at its ends, where it may also gain a little.
+    """
+
+    shares: tuple[Share, ...]
+    choices: float
+    rest: float
+
+
+def account(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Account:
+    """Return what the factors of a file take.
+
+    Args:
+        data: a file of any of the codecs.
+        max_pixels: see ``imf_decode``.
+
+    Raises:
+        FormatError: see ``imf_decode``.
+        InputTypeError: see ``imf_decode``.
+
+    Example:
+        >>> import numpy as np, lrfjax
+        >>> image = np.arange(256, dtype=np.uint8).reshape(16, 16)
+        >>> data = lrfjax.imf_encode(image, quality=50)
+        >>> found = account(data)
+        >>> total = sum(s.bits for s in found.shares) + found.choices + found.rest
+        >>> round(total) == 8 * lrfjax.read_factors(data).sizes["factors"]
+        True
+    """
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
+    file = container.read(bytes(data), max_pixels)
+    choices = 0.0
+    if isinstance(file.header, DictionaryHeader):
+        shares, choices = _account_tiles(file)
+    elif file.header.entropy == "context":
+        shares = _account_contexts(file.header, file.bodies[0])
+    else:
+        shares = _account_deflate(file.header, file.bodies[0])
+    spent = sum(share.bits for share in shares) + choices
+    return Account(tuple(shares), choices, 8.0 * sum(map(len, file.bodies)) - spent)
+
+
+class _CountingDecoder(SymbolDecoder):
+    """A decoder that adds up the ideal lengths of what it decodes."""
+
+    bits = 0.0
+
+    def take(self, count: int, table: Table) -> np.ndarray:
+        """See ``SymbolDecoder``."""
+        symbols = super().take(count, table)
+        self.bits += float(table.bits[symbols].sum(dtype=np.float64))
+        return symbols
+
+
+class _FactorSource(factor_coder.DecodingSource):
+    """Reads a learned factor, and counts what each column takes."""
+
+    def __init__(self, decoder: _CountingDecoder, has_signs: bool, rank: int) -> None:
+        super().__init__(decoder, has_signs)
+        self.counter = decoder
+        self.starts = np.zeros(rank + 1)
+        self.column = -1
+
+    def first(self, planes: int) -> np.ndarray:
+        """See ``interlaced.ResidualSource``."""
+        self._begin(0)
+        return super().first(planes)
+
+    def mean(self, column: int) -> int:
+        """See ``factor_coder.Source``."""
+        self._begin(column)
+        return super().mean(column)
+
+    def _begin(self, column: int) -> None:
+        # A column lasts until the next one begins.
+        self.starts[column:] = self.counter.bits
+
+    def bits(self) -> np.ndarray:
+        """Return the bits of each column."""
+        self.starts[-1] = self.counter.bits
+        return np.diff(self.starts)
+
+
+def _account_contexts(header: LearnedHeader, body: bytes) -> list[Share]:
+    decoder = _CountingDecoder(body)
+    shares = []
+    for index, (matrix, grids) in enumerate(
+        zip(header.matrices, header.layout.factor_grids, strict=True)
+    ):
+        ranges = (matrix.range_u, matrix.range_v)
+        for kind, (limits, grid) in enumerate(zip(ranges, grids, strict=True)):
+            source = _FactorSource(decoder, limits.lower < 0, matrix.rank)
+            factor_coder.walk(source, matrix.rank, grid, kind)
+            shares += _single_columns(index, "UV"[kind], source.bits())
+    return shares
+
+
+def _account_deflate(header: LearnedHeader, body: bytes) -> list[Share]:
+    shares, position = [], 0
+    for index, (matrix, shape) in enumerate(
+        zip(header.matrices, header.layout.matrix_shapes, strict=True)
+    ):
+        ranges = (matrix.range_u, matrix.range_v)
+        for factor, limits, length in zip("UV", ranges, shape, strict=True):
+            _, ends = deflate.decode_columns(body, position, (length, matrix.rank), limits)
+            shares += _single_columns(index, factor, 8.0 * np.diff([position, *ends]))
+            position = ends[-1]
+    return shares
+
+
+def _single_columns(matrix: int, factor: str, bits: np.ndarray) -> list[Share]:
+    return [Share(matrix, factor, (i, i + 1), float(n)) for i, n in enumerate(bits)]
+
+
+class _TileSource(dictionary_coder.DecodingSource):
+    """Reads U of a tile, and counts what each plane and band takes."""
+
+    def __init__(self, decoder: _CountingDecoder, stack: Stack) -> None:
+        super().__init__(decoder, stack)
+        self.counter = decoder
+        self.bits = np.zeros((len(stack.bands), len(BANDS)))
+
+    def first(self, planes: int) -> np.ndarray:
+        """See ``interlaced.ResidualSource``."""
+        values = super().first(planes)
+        self.bits[:, 0] += magnitudes.excess_bits(np.abs(values)) + (values != 0)
+        return values
+
+    def residuals(
+        self,
+        step: interlaced.Pass,
+        predictions: np.ndarray,
+        classes: np.ndarray,
+        tables: list[ClassTables],
+    ) -> np.ndarray:
+        """See ``interlaced.ResidualSource``."""
+        values = super().residuals(step, predictions, classes, tables)
+        for plane, row in enumerate(np.abs(values)):
+            symbols = np.minimum(row, magnitudes.ESCAPE)
+            self.bits[plane, 0] += tables[plane].bits[classes[plane], symbols].sum()
+            excess = row[row >= magnitudes.ESCAPE] - magnitudes.ESCAPE
+            self.bits[plane, 0] += magnitudes.excess_bits(excess).sum() + np.count_nonzero(row)
+        return values
+
+    def band(
+        self, plane: int, color: int, band: int, classes: np.ndarray, tables: ClassTables
+    ) -> np.ndarray:
+        """See ``dictionary_coder.Source``."""
+        before = self.counter.bits
+        values = super().band(plane, color, band, classes, tables)
+        # A sign follows for each that is not 0, a bit each.
+        self.bits[plane, band] += self.counter.bits - before + np.count_nonzero(values)
+        return values
+
+
+def _account_tiles(file: container.File) -> tuple[list[Share], float]:
+    assert isinstance(file.header, DictionaryHeader)
+    steps = file.header.finish.steps
+    total, choices = np.zeros((len(steps), len(BANDS))), 0.0
+    for body, grid in zip(file.bodies, file.header.grids, strict=True):
+        _, kinds = tiles.read_tile(body, grid, steps)
+        # The head of a tile, which was found good just now.
+        reader = Reader(body)
+        bands = tuple(reader.varint("number of bands") for _ in steps)
+        skip = reader.byte("class")
+        counts = np.array([reader.byte("count of a dictionary") for _ in range(NUM_KINDS)])
+        decoder = _CountingDecoder(reader.rest())
+        if np.count_nonzero(counts) > 1:
+            decoder.take(len(kinds), table_from_counts(counts))
+        choices += decoder.bits
+        source = _TileSource(decoder, stack := Stack(grid, bands, steps, skip))
+        dictionary_coder.walk(source, stack)
+        total += source.bits
+    shares = [
+        Share(plane, "U", columns, float(bits))
+        for plane, row in enumerate(total)
+        for columns, bits in zip(BANDS, row, strict=True)
+    ]
+    return shares, choices

@@ -1,0 +1,168 @@
+"""The codecs of arXiv 2408.12691: the rank is the quality, and bounded factors are coded.
+
+Image -> matrices -> integer factors -> bytes, with the solver as the only difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from lrfjax import checks
+from lrfjax.codec import container, deflate
+from lrfjax.codec.ans import SymbolEncoder
+from lrfjax.codec.factor_coder import EncodingSource, walk
+from lrfjax.codec.layout import Layout, to_matrices
+from lrfjax.codec.quantize import IntegerFactors, Range, Scale, product_limit, quantize
+from lrfjax.codec.settings import make_layout, resolve_ranks
+from lrfjax.errors import InputError, SolverError
+from lrfjax.solvers import factorize
+from lrfjax.types import Result, Status
+
+LayoutSettings = tuple[str, tuple[float, float], bool, tuple[int, int], str]
+Coded = tuple[container.LearnedHeader, bytes]
+
+
+def imf(
+    pixels: np.ndarray,
+    rank: int | Sequence[int] | None,
+    quality: float | Sequence[float] | None,
+    layout_settings: LayoutSettings,
+    entropy: str,
+    *,
+    bounds: tuple[int, int],
+    num_iters: int,
+    init: str,
+    key: Array | None,
+) -> Coded:
+    """Return the header and the coded factors; for the arguments see ``imf_encode``."""
+    lower, upper = (int(b) for b in checks.integer_bounds("bounds", bounds))
+    if upper - lower > deflate.MAX_SPAN:
+        raise InputError(f"bounds must span at most {deflate.MAX_SPAN}, got {bounds}")
+    limits = Range(lower, upper - lower)
+    checks.one_of("init", init, ("svd", "balanced", "random"))
+
+    def solve(x: Array, rank: int) -> IntegerFactors:
+        if product_limit(rank, limits, limits) >= 2**31:
+            raise InputError(f"bounds {bounds} are too wide for products in 32 bits")
+        # The codec has no use for the history, so it is recorded at the ends only.
+        result = factorize.imf(
+            x,
+            rank,
+            bounds=(lower, upper),
+            num_iters=num_iters,
+            init=init,
+            key=key,
+            record_every=max(num_iters, 1),
+        )
+        u, v = _host_factors(result)
+        return IntegerFactors(u.astype(np.int32), v.astype(np.int32), limits, limits, Scale())
+
+    return _encode(pixels, "imf", solve, rank, quality, layout_settings, entropy)
+
+
+def svd(
+    pixels: np.ndarray,
+    rank: int | Sequence[int] | None,
+    quality: float | Sequence[float] | None,
+    layout_settings: LayoutSettings,
+    entropy: str,
+    *,
+    bits: int,
+) -> Coded:
+    """Return the header and the coded factors; for the arguments see ``svd_encode``."""
+
+    def solve(x: Array, rank: int) -> IntegerFactors:
+        _check_products(rank, bits)
+        return quantize(*_host_factors(factorize.svd(x, rank)), bits)
+
+    return _encode(pixels, "svd", solve, rank, quality, layout_settings, entropy)
+
+
+def nmf(
+    pixels: np.ndarray,
+    rank: int | Sequence[int] | None,
+    quality: float | Sequence[float] | None,
+    layout_settings: LayoutSettings,
+    entropy: str,
+    *,
+    bits: int,
+    num_iters: int,
+) -> Coded:
+    """Return the header and the coded factors; for the arguments see ``nmf_encode``."""
+
+    def solve(x: Array, rank: int) -> IntegerFactors:
+        _check_products(rank, bits)
+        # Rounding can leave chroma a hair below zero.
+        lifted = jnp.maximum(x, 0)
+        result = factorize.nmf(lifted, rank, num_iters=num_iters, record_every=max(num_iters, 1))
+        u, v = _host_factors(result)
+        peak_u, peak_v = u.max(axis=0), v.max(axis=0)
+        is_live = (peak_u > 0) & (peak_v > 0)
+        gauge = (
+            np.sqrt(np.divide(peak_v, peak_u, out=np.ones_like(peak_u), where=is_live)) * is_live
+        )
+        inverse = np.divide(1, gauge, out=np.zeros_like(gauge), where=gauge > 0)
+        return quantize(u * gauge, v * inverse, bits)
+
+    return _encode(pixels, "nmf", solve, rank, quality, layout_settings, entropy)
+
+
+def _encode(
+    pixels: np.ndarray,
+    method: str,
+    solve: Callable[[Array, int], IntegerFactors],
+    rank: int | Sequence[int] | None,
+    quality: float | Sequence[float] | None,
+    layout_settings: LayoutSettings,
+    entropy: str,
+) -> Coded:
+    """The pipeline that the codecs share, from image to coded factors."""
+    checks.one_of("entropy", entropy, container.ENTROPY_CODERS)
+    layout = make_layout(pixels.shape, *layout_settings)
+    ranks = resolve_ranks(layout, rank, quality)
+    matrices = to_matrices(pixels, layout=layout)
+    factors = [solve(x, r) for x, r in zip(matrices, ranks, strict=True)]
+    headers = tuple(
+        container.MatrixHeader(r, f.range_u, f.range_v, f.scale)
+        for r, f in zip(ranks, factors, strict=True)
+    )
+    code = _deflate if entropy == "deflate" else _code_with_contexts
+    header = container.LearnedHeader(method, entropy, layout, headers)
+    return header, code(factors, layout)
+
+
+def _deflate(factors: list[IntegerFactors], layout: Layout) -> bytes:
+    streams = [
+        stream
+        for f in factors
+        for part, limits in ((f.u, f.range_u), (f.v, f.range_v))
+        for stream in deflate.encode_columns(part, limits)
+    ]
+    return b"".join(streams)
+
+
+def _code_with_contexts(factors: list[IntegerFactors], layout: Layout) -> bytes:
+    out = SymbolEncoder()
+    for f, grids in zip(factors, layout.factor_grids, strict=True):
+        parts = ((f.u, f.range_u), (f.v, f.range_v))
+        for kind, (part, limits) in enumerate(parts):
+            source = EncodingSource(part, grids[kind], out, has_signs=limits.lower < 0)
+            walk(source, part.shape[1], grids[kind], kind)
+    return out.finish()
+
+
+def _check_products(rank: int, bits: int) -> None:
+    """Raise InputError, before the solve, if quantized products may not fit."""
+    if product_limit(rank, Range(0, 2**bits - 1), Range(0, 2**bits - 1)) > 2**26:
+        raise InputError(f"rank {rank} at bits={bits} gives products beyond 2^26")
+
+
+def _host_factors(result: Result) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors of a successful solve as NumPy arrays."""
+    if int(result.status) == Status.FAILED:
+        raise SolverError("the factorization of the image failed: its relative error is not finite")
+    return np.asarray(result.factors.u), np.asarray(result.factors.v)

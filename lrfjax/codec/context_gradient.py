@@ -1,0 +1,84 @@
+"""What a magnitude does to the rate of the entries whose contexts it is in.
+
+``magnitudes.decide`` weighs the bits of an entry itself. But a larger magnitude also raises what is
+expected of others: that is cheap where they are large too, and dear where they are 0. Here the
+derivative of their bits is carried back through the weights of the contexts: the same products as
+in ``dictionary_coder``, transposed. With it the encoder decides a second time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lrfjax.codec.checkerboard import add_neighbors, checkerboard
+from lrfjax.codec.dictionary_coder import DecidingSource
+from lrfjax.codec.frequency_contexts import BANDS, WEIGHT_ONE
+from lrfjax.codec.magnitudes import ESCAPE, class_centers
+from lrfjax.codec.trained import band_contexts
+
+
+def slopes(values: np.ndarray, classes: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Return by how much an entry's bits grow with its expected magnitude, float32.
+
+    Args:
+        values: magnitudes.
+        classes: of the same shape.
+        bits: shape (classes, ESCAPE + 1), the cost of each symbol.
+    """
+    centers = class_centers()
+    # Differences between the classes on both sides, which a class in itself does not have.
+    change = np.gradient(bits, centers, axis=0).astype(np.float32)
+    return change[classes, np.minimum(values, ESCAPE)]
+
+
+def rate_gradient(source: DecidingSource) -> np.ndarray:
+    """Return the derivative of the bits of all other entries with respect to each magnitude.
+
+    Args:
+        source: after a walk.
+
+    Returns:
+        Shape (planes, cells, columns), float32, in bits for each unit of magnitude.
+    """
+    board = checkerboard(*source.stack.grid)
+    planes, columns = len(source.stack.bands), source.stack.num_columns
+    sizes = [len(c) for c in board.cells]
+
+    def zeros() -> list[list[np.ndarray]]:
+        return [[np.zeros((n, columns), np.float32) for n in sizes] for _ in range(planes)]
+
+    own, vertical, horizontal = zeros(), zeros(), zeros()
+    for plane, bands in enumerate(source.records):
+        for band, colors in enumerate(bands, start=1):
+            span = slice(*BANDS[band])
+            for color, record in enumerate(colors):
+                context = band_contexts()[plane][color][band]
+                g = slopes(record.values, record.classes, record.tables.bits)
+                g *= record.classes >= source.stack.skip
+                window, weights = context.same_cell
+                own[plane][color][:, window] += g @ weights.T
+                window, weights = context.vertical
+                vertical[plane][color][:, window] += g @ weights.T
+                window, weights = context.horizontal
+                horizontal[plane][color][:, window] += g @ weights.T
+                if color == 1:
+                    vertical[plane][color][:, span] += g * context.own_vertical
+                    horizontal[plane][color][:, span] += g * context.own_horizontal
+                beside = g * context.beside
+                for earlier, (window, weights) in enumerate(context.planes):
+                    # As in the walk, weights reach into bands that may have no columns here.
+                    part = own[earlier][color][:, window]
+                    part += g @ weights[: part.shape[1]].T
+                    vertical[earlier][color][:, span] += beside
+                    horizontal[earlier][color][:, span] += beside
+    out = np.empty((planes, sum(sizes), columns), np.float32)
+    for plane in range(planes):
+        for color in (0, 1):
+            # Being a neighbour is mutual, so sums over neighbours are their own transpose.
+            total = own[plane][color]
+            for sums, pairs in ((vertical, board.vertical), (horizontal, board.horizontal)):
+                total += add_neighbors(
+                    np.pad(sums[plane][1 - color], ((0, 1), (0, 0))), pairs[color]
+                )
+            out[plane][board.cells[color]] = total
+    return out / WEIGHT_ONE

@@ -1,0 +1,155 @@
+"""Dictionaries that both sides know: integer V for patches of 16 x 16 pixels.
+
+A patch is coded by one of four dictionaries. Along each of its two directions it is either one
+signal of 16 samples, with the DCT-II of length 16, or two signals of 8, each with the DCT-II of
+length 8, their means combined into sum and difference. The entries of a 1-D transform are integers
+close to 2^7 times an orthonormal one, and an atom of a dictionary, a column of V, is the outer
+product of two of its rows. So U V^T is an integer product, and separable.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from lrfjax.codec.frequency_contexts import ATOMS, SIDE
+
+TRANSFORM_BITS = 7
+"""A row of a transform has a norm of about 2 to this power."""
+
+NUM_KINDS = 4
+"""The dictionaries are numbered 2 v + h: whether the patch is split vertically, horizontally."""
+
+
+def _dct(size: int) -> np.ndarray:
+    """Return the orthonormal DCT-II, one frequency a row."""
+    frequency, sample = np.arange(size)[:, None], np.arange(size)
+    rows = np.cos(np.pi * (2 * sample + 1) * frequency / (2 * size)) * np.sqrt(2 / size)
+    rows[0] /= np.sqrt(2)
+    return rows
+
+
+@functools.lru_cache(maxsize=1)
+def transforms() -> np.ndarray:
+    """Return the two 1-D transforms, shape (2, 16, 16), int32, one frequency a row.
+
+    Frequency k of both halves of a split signal is at 2 k and 2 k + 1.
+    """
+    whole, half = _dct(SIDE), _dct(SIDE // 2)
+    split = np.zeros((SIDE, SIDE))
+    split[0::2, : SIDE // 2] = split[1::2, SIDE // 2 :] = half
+    split[:2] = np.array([[1, 1], [1, -1]]) @ split[:2] / np.sqrt(2)
+    # No entry is near a tie of rounding, so every machine makes the same integers.
+    return np.rint(np.stack([whole, split]) * 2**TRANSFORM_BITS).astype(np.int32)
+
+
+def dictionary(kind: int) -> np.ndarray:
+    """Return V of a dictionary, shape (256, 256), int32: pixels in row-major order by atoms.
+
+    Args:
+        kind: 0 to 3.
+
+    Example:
+        >>> v = dictionary(0).astype(float) / 2**14
+        >>> bool(abs(v.T @ v - np.eye(256)).max() < 0.02)
+        True
+    """
+    vertical, horizontal = transforms()[kind // 2], transforms()[kind % 2]
+    atoms = [np.outer(vertical[a], horizontal[b]).ravel() for a, b in ATOMS]
+    return np.stack(atoms, axis=1)
+
+
+def _positions() -> np.ndarray:
+    return np.array([SIDE * a + b for a, b in ATOMS])
+
+
+def synthesize(u: Array, kinds: Array, *, is_small: bool) -> Array:
+    """Return U V^T, each row with the V of its dictionary, exactly (modulo 2^32).
+
+    Args:
+        u: shape (planes, R, M), int16: the transpose of the first R columns of U for each plane.
+        kinds: shape (M,), the dictionary of each row.
+        is_small: whether the magnitudes of a row of U sum up to at most ``SMALL_SUM``. Then the
+            sums of products are exact in float32, which is several times faster.
+
+    Returns:
+        Shape (planes, 16, 16, M), int32: row and column of the pixel in its patch.
+    """
+    planes, rank, rows = u.shape
+    dtype = jnp.float32 if is_small else jnp.int32
+    grid = jnp.zeros((planes, SIDE * SIDE, rows), dtype)
+    grid = grid.at[:, _positions()[:rank]].set(u.astype(dtype), unique_indices=True)
+    grid = grid.reshape(planes, SIDE, SIDE, rows)
+    whole, split = jnp.asarray(transforms().astype(dtype).transpose(0, 2, 1))
+
+    def product(transform: Array, x: Array) -> Array:
+        return jnp.matmul(
+            transform, x, precision=lax.Precision.HIGHEST, preferred_element_type=dtype
+        )
+
+    # Rows first: the axis of vertical frequencies is the second last of one long matrix a plane.
+    tall = grid.reshape(planes, SIDE, SIDE * rows)
+    is_split = jnp.tile(kinds // 2 == 1, SIDE)
+    grid = jnp.where(is_split, product(split, tall), product(whole, tall))
+    grid = grid.reshape(planes, SIDE, SIDE, rows)
+    grid = jnp.where(kinds % 2 == 1, product(split, grid), product(whole, grid))
+    return grid.astype(jnp.int32)
+
+
+SMALL_SUM = 2**24 // int(np.abs(transforms()).max()) ** 2
+"""See ``synthesize``."""
+
+
+@functools.lru_cache(maxsize=1)
+def _inverses() -> np.ndarray:
+    """Return what turns samples into coefficients of the integer transforms, float32, scaled.
+
+    Coefficients are 2^7 times those of the integer rows, so about those of orthonormal ones.
+    """
+    scaled = transforms().astype(np.float64) / 2**TRANSFORM_BITS
+    return np.linalg.inv(scaled).transpose(0, 2, 1).astype(np.float32)
+
+
+def analyze(x: Array) -> Array:
+    """Return the coefficients of patches in all dictionaries.
+
+    With real entries, X = U V^T / 2^14 holds for each of them.
+
+    Args:
+        x: shape (planes, 16, 16, M), float32: row and column of the pixel in its patch.
+
+    Returns:
+        Shape (4, planes, 256, M), float32: dictionary, plane, atom, patch.
+    """
+    both = _inverses()
+    out = []
+    for vertical in both:
+        rows = jnp.einsum("ap,kpqm->kaqm", vertical, x, precision=lax.Precision.HIGHEST)
+        for horizontal in both:
+            grid = jnp.einsum("bq,kaqm->kabm", horizontal, rows, precision=lax.Precision.HIGHEST)
+            out.append(grid.reshape(x.shape[0], SIDE * SIDE, -1)[:, _positions()])
+    return jnp.stack(out)
+
+
+def choose(coefficients: Array, steps: Array, bias: float) -> tuple[Array, Array]:
+    """Return for each patch the dictionary that should cost the fewest bits.
+
+    The cost of a coefficient is taken as log2(1 + (c / step)^2), which counts those that matter.
+
+    Args:
+        coefficients: shape (4, planes, 256, M), float32.
+        steps: shape (planes,), float32.
+        bias: in bits, what the dictionaries other than the first have to gain.
+
+    Returns:
+        The coefficients in the dictionaries chosen, shape (planes, 256, M), and the dictionaries,
+        shape (M,), int32.
+    """
+    ratios = coefficients / steps[:, None, None]
+    costs = jnp.sum(jnp.log2(1 + ratios * ratios), axis=(1, 2))
+    kinds = jnp.argmin(costs.at[1:].add(bias), axis=0)
+    chosen = jnp.take_along_axis(coefficients, kinds[None, None, None, :], axis=0)[0]
+    return chosen, kinds.astype(jnp.int32)

@@ -1,0 +1,121 @@
+"""Smooth planes, coded from coarse to fine: each cell is predicted from those around it.
+
+The first cell is coded alone. Then, for strides that halve down to 1, come the cells in the middle
+of four known ones (diagonally), and those between known ones (vertically and horizontally). The
+prediction is their mean, and how much they differ tells how far it may be off.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lrfjax.codec.magnitudes import MAX_ENTRY, ClassTables, classes_of
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Cells that are coded together.
+
+    Attributes:
+        cells: their row-major indices, shape (n,).
+        known: the neighbours of each, shape (4, n); the number of all cells where there is none.
+        count: how many neighbours each has, shape (n,).
+        kind: 0 to 5, which tables to take: diagonal or not, and stride 1, 2 or more.
+    """
+
+    cells: np.ndarray
+    known: np.ndarray
+    count: np.ndarray
+    kind: int
+
+
+NUM_KINDS = 6
+
+
+@functools.lru_cache(maxsize=16)
+def passes(height: int, width: int) -> tuple[Pass, ...]:
+    """Return the passes over a grid after its first cell."""
+    row, column = np.divmod(np.arange(height * width), width)
+    out = []
+    stride = 1 << (max(height, width) - 1).bit_length() >> 1
+    while stride:
+        r, c = row // stride, column // stride
+        on_grid = (row % stride == 0) & (column % stride == 0)
+        for is_cross, is_target in (
+            (0, on_grid & (r % 2 == 1) & (c % 2 == 1)),
+            (1, on_grid & ((r + c) % 2 == 1)),
+        ):
+            cells = np.flatnonzero(is_target)
+            if not len(cells):
+                continue
+            known = []
+            for dr, dc in (
+                ((-1, 0), (1, 0), (0, -1), (0, 1))
+                if is_cross
+                else ((-1, -1), (-1, 1), (1, -1), (1, 1))
+            ):
+                i, j = row[cells] + dr * stride, column[cells] + dc * stride
+                exists = (i >= 0) & (i < height) & (j >= 0) & (j < width)
+                known.append(np.where(exists, i * width + j, height * width))
+            neighbors = np.stack(known)
+            count = (neighbors < height * width).sum(axis=0)
+            out.append(
+                Pass(cells, neighbors, count, 2 * min(stride.bit_length() - 1, 2) + is_cross)
+            )
+        stride //= 2
+    return tuple(out)
+
+
+def predict(values: np.ndarray, step: Pass) -> tuple[np.ndarray, np.ndarray]:
+    """Return the predictions of a pass and the classes of their errors.
+
+    Args:
+        values: shape (planes, cells + 1), int32, 0 in the last column.
+        step: the pass.
+
+    Returns:
+        Both of shape (planes, n): int32 and uint8.
+    """
+    known = values[:, step.known]
+    mean = (2 * known.sum(axis=1) + step.count) // (2 * step.count)
+    spread = np.abs(known - mean[:, None]) * (step.known < values.shape[1] - 1)
+    return mean, classes_of(128 + 1024 * spread.sum(axis=1) // step.count)
+
+
+class ResidualSource(Protocol):
+    """What ``code`` asks for the residuals."""
+
+    def first(self, planes: int) -> np.ndarray:
+        """Return the first entry of each plane, int32."""
+
+    def residuals(
+        self, step: Pass, predictions: np.ndarray, classes: np.ndarray, tables: list[ClassTables]
+    ) -> np.ndarray:
+        """Return the errors of the predictions, int32, same shape."""
+
+
+def code(
+    source: ResidualSource, shape: tuple[int, int, int], tables: list[list[ClassTables]]
+) -> np.ndarray:
+    """Return planes whose residuals a source gives.
+
+    Args:
+        source: decodes them, or knows them.
+        shape: (planes, height, width).
+        tables: for each kind of pass those of each plane.
+
+    Returns:
+        Integer planes, int32, of that shape.
+    """
+    planes, height, width = shape
+    values = np.zeros((planes, height * width + 1), np.int32)
+    values[:, 0] = source.first(planes)
+    for step in passes(height, width):
+        predictions, classes = predict(values, step)
+        residuals = source.residuals(step, predictions, classes, tables[step.kind])
+        values[:, step.cells] = np.clip(predictions + residuals, -MAX_ENTRY, MAX_ENTRY)
+    return values[:, :-1].reshape(shape)

@@ -1,0 +1,62 @@
+"""From factors to pixels where V is in the file and planes are rotated channels, in integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lrfjax.codec import container
+from lrfjax.codec.ans import SymbolDecoder
+from lrfjax.codec.factor_coder import DecodingSource, walk
+from lrfjax.codec.planes import FRACTION_BITS, LARGEST_LEVEL, to_pixels
+from lrfjax.codec.products import scaled_product
+from lrfjax.codec.quantize import IntegerFactors, Range
+from lrfjax.errors import FormatError
+
+
+def read_factors(body: bytes, header: container.LearnedHeader) -> list[IntegerFactors]:
+    """Return the factors of a body coded with contexts.
+
+    Raises:
+        FormatError: if it does not hold such factors.
+    """
+    decoder = SymbolDecoder(body)
+    out = []
+    for matrix, grids in zip(header.matrices, header.layout.factor_grids, strict=True):
+        parts = []
+        for kind, limits in enumerate((matrix.range_u, matrix.range_v)):
+            source = DecodingSource(decoder, has_signs=limits.lower < 0)
+            part = walk(source, matrix.rank, grids[kind], kind)
+            _check_range(part, limits)
+            parts.append(part)
+        out.append(IntegerFactors(parts[0], parts[1], matrix.range_u, matrix.range_v, matrix.scale))
+    decoder.finish()
+    return out
+
+
+def _check_range(part: np.ndarray, limits: Range) -> None:
+    if part.min() < limits.lower or part.max() > limits.lower + limits.span:
+        raise FormatError(f"a factor has an entry outside {limits}")
+
+
+def render(header: container.LearnedHeader, factors: list[IntegerFactors]) -> np.ndarray:
+    """Return the image of rotated planes, shape (H, W, channels), uint8 or uint16."""
+    finish, layout = header.finish, header.layout
+    assert finish is not None
+    assert layout.patch_size is not None
+    bits = FRACTION_BITS[finish.depth]
+    limit = LARGEST_LEVEL << bits
+    planes = []
+    for f, matrix in zip(factors, header.matrices, strict=True):
+        product = np.asarray(scaled_product(f)) - (matrix.offset << bits)
+        planes.append(np.clip(product, -limit, limit).T)
+    patches = np.stack(planes).reshape(len(planes), *layout.patch_size, *layout.patch_grid)
+    pixels = to_pixels(
+        patches,
+        np.array(finish.steps, np.int32),
+        np.int32(finish.deblocking),
+        np.array(finish.inverse, np.int32),
+        size=layout.size,
+        first_row=np.int32(0),
+        depth=finish.depth,
+    )
+    return np.array(pixels)

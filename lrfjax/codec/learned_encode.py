@@ -1,0 +1,245 @@
+"""From an image to a file with V learned and coded: IMF, SVD and NMF of rotated planes.
+
+The pipeline is that of the dictionaries: the same colours, entropy coder, deblocking and rate
+control, so that a comparison is about the factorization. All columns of U have one step: the
+columns of V are integers with norms of about 127, and X ~ s U V^T with s = step / 127.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from lrfjax.codec import container, learned_decode, rate_control
+from lrfjax.codec.ans import SymbolEncoder
+from lrfjax.codec.dictionary_encode import DEBLOCKING, plane_weights, rotation_of
+from lrfjax.codec.factor_coder import DecidingSource, EncodingSource, walk
+from lrfjax.codec.layout import Layout
+from lrfjax.codec.planes import FRACTION_BITS, to_patches
+from lrfjax.codec.quantize import IntegerFactors, Range, Scale, scale_at_least
+from lrfjax.errors import SolverError
+from lrfjax.solvers.constraints import IntegerBox, NonNegative
+from lrfjax.solvers.factorize import factorize, nmf, svd
+from lrfjax.types import Factors, Result, Status
+
+NORM = 127
+"""Of the columns of V, about; no entry is larger."""
+
+MAX_NMF_RANK = 32
+_DEAD_ZONE = 0.14
+_LARGEST_U = 2**13 - 1
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image at one dial: the header and the factors."""
+
+    header: container.LearnedHeader
+    factors: tuple[IntegerFactors, ...]
+    body: bytes
+
+    @property
+    def bodies(self) -> tuple[bytes, ...]:
+        """The bodies of the chunks of factors."""
+        return (self.body,)
+
+    def render(self) -> np.ndarray:
+        """Return the image as it will be decoded, (H, W, channels)."""
+        return learned_decode.render(self.header, list(self.factors))
+
+
+class ImageEncoder:
+    """An image, ready to be encoded at any dial.
+
+    Args:
+        image: shape (H, W) or (H, W, 3), uint8 or uint16.
+        method: ``"imf"``, ``"svd"`` or ``"nmf"``.
+        patch_size: (P, Q), at least 8 each.
+        rank: the most columns for luma, half of it for the other planes; None for what pays.
+        num_iters: sweeps of the solver of IMF and NMF.
+    """
+
+    def __init__(
+        self,
+        image: np.ndarray,
+        method: str,
+        patch_size: tuple[int, int],
+        rank: int | None,
+        num_iters: int,
+    ) -> None:
+        self.image = image if image.ndim == 3 else image[..., None]
+        self.depth = 8 if image.dtype == np.uint8 else 16
+        self.method = method
+        self.patch_size = patch_size
+        self.num_iters = num_iters
+        self.rotation = rotation_of(self.image, "rotated")
+        self.weights = plane_weights(self.rotation)
+        num_planes = self.image.shape[2]
+        size = (self.image.shape[0], self.image.shape[1])
+        self.layout = Layout(size, "rotated", size, patch_size, "nearest", num_planes)
+        limit = min(self.layout.matrix_shapes[0])
+        if method == "nmf":
+            limit = min(limit, MAX_NMF_RANK)
+        ranks = [limit] * num_planes
+        if rank is not None:
+            ranks = [min(rank, limit)] + [min(max(rank // 2, 1), limit)] * (num_planes - 1)
+        self.ranks = ranks
+
+    @functools.cached_property
+    def _matrices(self) -> list[np.ndarray]:
+        """The patch matrix of each plane, float32, gray levels around 0."""
+        pixels = self.image.astype(np.float32) / (257 if self.depth == 16 else 1)
+        patches = np.asarray(to_patches(pixels, self.rotation.forward, self.patch_size))
+        return [p.reshape(-1, p.shape[-1]).T for p in patches]
+
+    @functools.cached_property
+    def _svds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """U S and V of each plane, with all columns that may be used."""
+        out = []
+        for x, rank in zip(self._matrices, self.ranks, strict=True):
+            u, v = _host(svd(x, rank))
+            norms = np.linalg.norm(v, axis=0)
+            is_live = norms > 1e-6 * norms.max(initial=1e-30)
+            scale = np.where(is_live, norms, 1)
+            out.append((u * scale, v / scale * is_live))
+        return out
+
+    def dial_of_rank(self) -> float:
+        """Return the dial at which quantization costs as much as leaving out the other columns."""
+        dropped = sum(
+            float(np.square(x).sum() - np.square(u).sum())
+            for x, (u, _) in zip(self._matrices, self._svds, strict=True)
+        )
+        kept = sum(u.size for u, _ in self._svds)
+        return float(np.clip(16 * np.sqrt(12 * max(dropped, 0) / kept), 16, 4096))
+
+    def encode(self, dial: float) -> EncodedImage:
+        """Return the image at a dial, see ``rate_control``."""
+        whole, lagrangian = rate_control.dial_settings(dial)
+        steps = tuple(min(max(round(whole * w), 1), container.MAX_STEP) for w in self.weights)
+        out = SymbolEncoder()
+        grid = self.layout.patch_grid
+        factors, headers = [], []
+        for plane, step in enumerate(steps):
+            scale = self._scale(plane, step)
+            v, targets, offset = self._factorize(plane, float(scale) / 2**self._fraction_bits)
+            u_source: EncodingSource
+            has_signs = self.method != "nmf"
+            if self.method == "svd":
+                u_source = DecidingSource(targets, grid, out, lagrangian)
+            else:
+                u_source = EncodingSource(targets, grid, out, has_signs=has_signs)
+            u = walk(u_source, v.shape[1], grid, 0)
+            v_source = EncodingSource(v, self.patch_size, out, has_signs=has_signs)
+            walk(v_source, v.shape[1], self.patch_size, 1)
+            range_u, range_v = _range_of(u, has_signs), _range_of(v, has_signs)
+            headers.append(container.MatrixHeader(v.shape[1], range_u, range_v, scale, offset))
+            factors.append(IntegerFactors(u, v, range_u, range_v, scale))
+        header = container.LearnedHeader(
+            self.method,
+            "context",
+            self.layout,
+            tuple(headers),
+            container.Finish(
+                self.depth, tuple(map(tuple, self.rotation.inverse.tolist())), steps, DEBLOCKING
+            ),
+        )
+        return EncodedImage(header, tuple(factors), out.finish())
+
+    @property
+    def _fraction_bits(self) -> int:
+        return FRACTION_BITS[self.depth]
+
+    def _scale(self, plane: int, step: int) -> Scale:
+        """Return the scale of the product for a step in 1/16 gray levels, a little more at most.
+
+        It has to leave products within 32 bits, so it depends on how large entries of U may be.
+        """
+        x, (us, v) = self._matrices[plane], self._svds[plane]
+        # A non-negative U is larger, as its columns overlap.
+        largest = 2 * np.sqrt(np.square(x).sum(axis=1).max()) if self.method == "nmf" else us
+        entries = min(1.5 * np.abs(largest).max() / (step / 16) + 2, _LARGEST_U)
+        limit = int(entries) * NORM * v.shape[1]
+        return scale_at_least(step / 16 / NORM * 2**self._fraction_bits, min(limit, 2**26))
+
+    def _factorize(self, plane: int, scale: float) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return V, the entries of U (real-valued for the SVD), and the offset.
+
+        Args:
+            plane: its index.
+            scale: of the product, in gray levels.
+        """
+        x, (us, v) = self._matrices[plane], self._svds[plane]
+        step = scale * NORM
+        # Columns weaker than a share of the step would round to nothing.
+        strength = np.sqrt(np.square(us).mean(axis=0))
+        rank = max(int(np.count_nonzero(strength > 0.25 * step)), 1)
+        if self.method == "nmf":
+            return self._non_negative(x, rank, scale)
+        v = np.clip(np.rint(NORM * v[:, :rank]), -NORM, NORM)
+        if self.method == "svd":
+            gram = v.T @ v + 1e-3 * np.eye(rank)
+            return v.astype(np.int32), np.linalg.solve(gram, v.T @ x.T).T / scale, 0
+        start = Factors(jnp.asarray(us[:, :rank] / step), jnp.asarray(v, jnp.float32))
+        result = factorize(
+            x / scale,
+            rank,
+            constraints=(_box(-_LARGEST_U, _LARGEST_U), _box(-NORM, NORM)),
+            num_iters=self.num_iters,
+            init=start,
+            l1=(_DEAD_ZONE * NORM**2 / x.shape[1], 0.0),
+            record=(),
+        )
+        u, v = _host(result)
+        return v.astype(np.int32), u.astype(np.int32), 0
+
+    def _non_negative(
+        self, x: np.ndarray, rank: int, scale: float
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        offset = min(max(int(np.ceil(-x.min())), 0), 512)
+        lifted = np.maximum(x + offset, 0)
+        _, v = _host(nmf(lifted, rank, num_iters=self.num_iters, record=()))
+        norms = np.linalg.norm(v, axis=0)
+        v = np.rint(NORM * v / np.maximum(norms, 1e-30))
+        # U again, for the V that the decoder will have: first real, then in integers.
+        start = Factors(jnp.asarray(lifted @ v / NORM**2), jnp.asarray(v, jnp.float32))
+        real = factorize(
+            lifted / scale,
+            rank,
+            constraints=(NonNegative(), NonNegative()),
+            num_iters=self.num_iters,
+            init=Factors(start.u / scale, start.v),
+            frozen=(False, True),
+            record=(),
+        )
+        result = factorize(
+            lifted / scale,
+            rank,
+            constraints=(_box(0, _LARGEST_U), _box(0, NORM)),
+            num_iters=4,
+            init=real.factors,
+            l1=(_DEAD_ZONE * NORM**2 / x.shape[1], 0.0),
+            frozen=(False, True),
+            record=(),
+        )
+        return v.astype(np.int32), _host(result)[0].astype(np.int32), offset
+
+
+def _box(lower: int, upper: int) -> IntegerBox:
+    return IntegerBox(np.array(lower, np.float32), np.array(upper, np.float32))
+
+
+def _range_of(part: np.ndarray, has_signs: bool) -> Range:
+    """Return the range of the entries, with 0 in it, and -1 where entries may have signs."""
+    lower = min(int(part.min()), -1 if has_signs else 0)
+    return Range(lower, max(int(part.max()), 0) - lower)
+
+
+def _host(result: Result) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors of a successful solve as NumPy arrays."""
+    if int(result.status) == Status.FAILED:
+        raise SolverError("the factorization of the image failed: its relative error is not finite")
+    return np.asarray(result.factors.u), np.asarray(result.factors.v)

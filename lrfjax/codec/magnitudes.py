@@ -1,0 +1,244 @@
+"""Magnitudes of integers, coded with the table of the class that each belongs to.
+
+What is expected of a magnitude, in multiples of 1/1024, falls into one of 32 classes whose limits
+are in geometric progression, and each class has a static table of the symbols 0 to 17 and "18 or
+more", trained on photographs. Entries of a class are coded together, which is what makes a
+decoder without a loop over symbols possible. What an entry has above 18 follows in Elias gamma.
+
+A source of magnitudes is either a ``MagnitudeReader``, which decodes them, or an encoder's object
+that looks them up; the code that asks is the same for both.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrfjax.codec.ans import (
+    SymbolDecoder,
+    SymbolEncoder,
+    Table,
+    uniform,
+)
+from lrfjax.errors import FormatError
+
+NUM_CLASSES = 32
+ESCAPE = 18
+"""The symbol that stands for itself and all that is larger."""
+MAX_ENTRY = 2**15 - 1
+"""No entry is larger in magnitude."""
+MAX_ERROR = 2 * MAX_ENTRY
+"""No error of a prediction is."""
+
+_LIMITS = np.rint(1024 * np.geomspace(0.004, 20, NUM_CLASSES - 1)).astype(np.int64)
+
+
+def class_centers() -> np.ndarray:
+    """Return the magnitude that each class stands for, float64: the middle of its limits."""
+    limits = np.concatenate([[0.0], _LIMITS, [1.5 * _LIMITS[-1]]]) / 1024
+    return (limits[:-1] + limits[1:]) / 2
+
+
+@functools.lru_cache(maxsize=1)
+def _class_lookup() -> np.ndarray:
+    return np.searchsorted(_LIMITS, np.arange(_LIMITS[-1] + 1), side="right").astype(np.uint8)
+
+
+def classes_of(expected: np.ndarray) -> np.ndarray:
+    """Return the class of each expected magnitude.
+
+    Args:
+        expected: any shape, float32 holding integers: 1024 times the magnitude, from 0 to 2^24.
+
+    Returns:
+        Same shape, uint8, 0 to 31: how many of the limits it has reached.
+    """
+    lookup = _class_lookup()
+    return lookup[np.minimum(expected, len(lookup) - 1).astype(np.int32)]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTables:
+    """The tables of all classes.
+
+    Attributes:
+        tables: one for each class.
+        bits: shape (classes, ESCAPE + 1), float32, the cost of each symbol.
+    """
+
+    tables: tuple[Table, ...]
+    bits: np.ndarray
+
+    @classmethod
+    def of(cls, tables: Sequence[Table]) -> ClassTables:
+        """Return the tables with their costs."""
+        return cls(tuple(tables), np.stack([table.bits for table in tables]))
+
+
+class MagnitudeReader:
+    """Decodes magnitudes, excesses and signs.
+
+    Args:
+        decoder: where the symbols come from.
+    """
+
+    def __init__(self, decoder: SymbolDecoder) -> None:
+        self.decoder = decoder
+
+    def by_class(
+        self, classes: np.ndarray, tables: ClassTables, skip: int = 0, largest: int = MAX_ENTRY
+    ) -> np.ndarray:
+        """Return magnitudes, int32, in the shape of their classes; below class ``skip`` 0."""
+        order, counts = group(classes, skip)
+        grouped = np.empty(len(order), np.int32)
+        position = 0
+        for c in np.flatnonzero(counts).tolist():
+            count = int(counts[c])
+            grouped[position : position + count] = self.decoder.take(count, tables.tables[c])
+            position += count
+        escaped = np.flatnonzero(grouped == ESCAPE)
+        if len(escaped):
+            grouped[escaped] += self.excesses(len(escaped), largest - ESCAPE)
+        values = np.zeros(classes.size, np.int32)
+        values[order] = grouped
+        return values.reshape(classes.shape)
+
+    def excesses(self, count: int, largest: int) -> np.ndarray:
+        """Return what entries have above ``ESCAPE``, int32: the inverse of ``put_excesses``."""
+        lengths = self.decoder.take(count, uniform(16))
+        out = (1 << lengths) - 1
+        for length in range(1, 16):
+            where = np.flatnonzero(lengths == length)
+            for low, bits in _parts(length):
+                out[where] += self.decoder.take(len(where), uniform(1 << bits)) << low
+        if np.any(out > largest):
+            raise FormatError(f"an entry is more than {largest} above what its class holds")
+        return out
+
+    def signs(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the entries of given magnitudes, int32, any shape; see ``put_signs``."""
+        where = np.flatnonzero(magnitudes)
+        packed = self.decoder.take(-(-len(where) // 8), uniform(256))
+        signs = np.unpackbits(packed.astype(np.uint8), count=len(where))
+        out = magnitudes.ravel().astype(np.int32)
+        out[where] *= 1 - 2 * signs.astype(np.int32)
+        return out.reshape(magnitudes.shape)
+
+
+def group(classes: np.ndarray, skip: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries from class ``skip`` up, sorted by class, and the number in each class."""
+    flat = classes.ravel()
+    live = np.flatnonzero(flat >= skip) if skip else None
+    if live is not None:
+        flat = flat[live]
+    order = np.argsort(flat, kind="stable")
+    counts = np.bincount(flat, minlength=NUM_CLASSES)
+    return (order if live is None else live[order]), counts
+
+
+def put_by_class(
+    out: SymbolEncoder, values: np.ndarray, classes: np.ndarray, tables: ClassTables, skip: int = 0
+) -> None:
+    """Write magnitudes; those below class ``skip`` must be 0.
+
+    Args:
+        out: where the symbols go.
+        values: magnitudes, any shape.
+        classes: the same shape, uint8.
+        tables: of the classes.
+        skip: below this class nothing is written.
+    """
+    order, counts = group(classes, skip)
+    grouped = values.ravel()[order]
+    symbols = np.minimum(grouped, ESCAPE)
+    position = 0
+    for c in np.flatnonzero(counts).tolist():
+        count = int(counts[c])
+        out.put(symbols[position : position + count], tables.tables[c])
+        position += count
+    escaped = grouped[symbols == ESCAPE]
+    if len(escaped):
+        put_excesses(out, escaped - ESCAPE)
+
+
+def put_excesses(out: SymbolEncoder, values: np.ndarray) -> None:
+    """Write integers from 0 to 2^16 - 2: the lengths of v + 1 in bits, then what follows its 1."""
+    lengths = np.frexp(values + 1.0)[1] - 1
+    out.put(lengths, uniform(16))
+    for length in range(1, 16):
+        rest = values[lengths == length] + 1 - (1 << length)
+        for low, bits in _parts(length):
+            out.put(rest >> low & ((1 << bits) - 1), uniform(1 << bits))
+
+
+def put_signs(out: SymbolEncoder, values: np.ndarray) -> None:
+    """Write which of the entries that are not 0 are negative, eight a symbol."""
+    flat = values.ravel()
+    out.put(np.packbits(flat[flat != 0] < 0), uniform(256))
+
+
+def decide(
+    targets: np.ndarray,
+    classes: np.ndarray,
+    bits: np.ndarray,
+    lagrangian: float,
+    skip: int = 0,
+    price: np.ndarray | None = None,
+) -> tuple[np.ndarray, float, float]:
+    """Return the magnitudes with the least (target - magnitude)^2 + lagrangian * bits.
+
+    Args:
+        targets: any shape, not negative.
+        classes: same shape, uint8.
+        bits: shape (classes, ESCAPE + 1), the cost of each symbol; a sign costs one more.
+        lagrangian: what a bit is worth.
+        skip: entries of lower classes are 0.
+        price: in bits for each unit of magnitude, what it costs others; the same shape.
+
+    Returns:
+        The magnitudes, int32; their cost in bits; and by how much the squared error is less than
+        that of zeros.
+    """
+    flat, which = targets.ravel(), classes.ravel()
+    values = np.zeros(flat.size, np.int32)
+    counts = np.bincount(which, minlength=len(bits))
+    counts[:skip] = 0
+    total, gain = float(counts @ bits[:, 0]), 0.0
+    live = np.flatnonzero(flat > 0.5)
+    if skip:
+        live = live[which[live] >= skip]
+    if len(live):
+        x, rows = np.minimum(flat[live], MAX_ENTRY), bits[which[live]]
+        best = np.zeros(len(live), np.int32)
+        spent = zero = rows[:, 0]
+        least = x * x + lagrangian * zero
+        upper = np.rint(x).astype(np.int32)
+        everyone = np.arange(len(live))
+        unit = 0.0 if price is None else lagrangian * price.ravel()[live]
+        for candidate in (upper, upper - 1):
+            cost = rows[everyone, np.minimum(candidate, ESCAPE)] + 1
+            large = np.flatnonzero(candidate >= ESCAPE)
+            if len(large):
+                cost[large] += excess_bits(candidate[large] - ESCAPE)
+            value = (x - candidate) ** 2 + lagrangian * cost + unit * candidate
+            is_better = (value < least) & (candidate > 0)
+            best = np.where(is_better, candidate, best)
+            least = np.where(is_better, value, least)
+            spent = np.where(is_better, cost, spent)
+        values[live] = best
+        total += float(np.sum(spent - zero))
+        gain = float(np.sum(best * (2 * x - best)))
+    return values.reshape(targets.shape), total, gain
+
+
+def excess_bits(values: np.ndarray) -> np.ndarray:
+    """Return what ``put_excesses`` spends on each value, in bits."""
+    return 4 + np.frexp(values + 1.0)[1] - 1
+
+
+def _parts(length: int) -> list[tuple[int, int]]:
+    """Return the position and the number of the bits that are written together."""
+    return [(low, min(8, length - low)) for low in range(0, length, 8)]

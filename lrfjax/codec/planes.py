@@ -1,0 +1,154 @@
+"""Colour planes as patches of 16 x 16 pixels, and back: what the dictionaries factorize.
+
+The planes of a colour image are rotated channels: an orthonormal 3 x 3 matrix, chosen for each
+image, takes the correlation out of the differences between neighbouring pixels. Chroma stays at
+full resolution; that its high frequencies are not worth their bits, the factorization finds out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from lrfjax.codec.dictionaries import TRANSFORM_BITS
+from lrfjax.codec.frequency_contexts import SIDE
+from lrfjax.image.deblock import deblock
+
+COLOR_BITS = 12
+MID_GRAY = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """A change of colour coordinates.
+
+    Attributes:
+        inverse: shape (channels, planes), int32, 4096 times what turns planes into channels.
+    """
+
+    inverse: np.ndarray
+
+    @property
+    def forward(self) -> np.ndarray:
+        """What turns channels into planes, the exact inverse, float32."""
+        return np.linalg.inv(self.inverse / 2**COLOR_BITS).astype(np.float32)
+
+
+def color_rotation(image: np.ndarray) -> Rotation:
+    """Return the rotation that decorrelates the differences between neighbouring pixels.
+
+    Args:
+        image: shape (H, W, 3), uint8 or uint16.
+    """
+    pixels = image.astype(np.float32)
+    covariance = sum(
+        np.einsum("ijc,ijd->cd", d, d, dtype=np.float64)
+        for d in (np.diff(pixels, axis=0), np.diff(pixels, axis=1))
+    )
+    # A little of the identity keeps images of one colour from arbitrary axes.
+    _, vectors = np.linalg.eigh(covariance + 1e-3 * np.eye(3))
+    axes = vectors[:, ::-1] * np.where(vectors[:, ::-1].sum(axis=0) < 0, -1, 1)
+    return Rotation(np.rint(axes * 2**COLOR_BITS).astype(np.int32))
+
+
+@partial(jax.jit, static_argnames="patch_size")
+def to_patches(image: Array, forward: Array, patch_size: tuple[int, int] = (SIDE, SIDE)) -> Array:
+    """Return the patches of an image in other colours, around mid-gray.
+
+    Args:
+        image: shape (H, W, channels), real; gray levels from 0 to 255.
+        forward: shape (planes, channels).
+        patch_size: (P, Q).
+
+    Returns:
+        Shape (planes, P, Q, M), float32: row and column in the patch, patches in row-major
+        order. Beyond the right and lower edges the image is mirrored.
+    """
+    pixels = image.astype(jnp.float32) - MID_GRAY
+    planes = jnp.einsum("kc,ijc->kij", forward, pixels, precision=lax.Precision.HIGHEST)
+    _, height, width = planes.shape
+    p, q = patch_size
+    planes = jnp.pad(planes, ((0, 0), (0, -height % p), (0, -width % q)), mode="symmetric")
+    rows, columns = planes.shape[1] // p, planes.shape[2] // q
+    grid = planes.reshape(-1, rows, p, columns, q)
+    return grid.transpose(0, 2, 4, 1, 3).reshape(-1, p, q, rows * columns)
+
+
+FRACTION_BITS = {8: 4, 16: 8}
+"""How many fractional bits the gray levels of planes have, for each depth of the image."""
+
+STEP_BITS = 4
+"""Steps are multiples of 2 to the minus this gray levels."""
+
+LARGEST_LEVEL = 512
+"""Planes are clipped to this many gray levels. No image is near it; a hostile file may be."""
+
+
+def scale_products(products: Array, steps: Array, depth: int) -> Array:
+    """Return planes in gray levels with fractional bits, rounded.
+
+    Args:
+        products: shape (planes, ...), int32, U V^T with norms of columns of V of 2^14.
+        steps: shape (planes,), int32, in 1/16 gray levels, at most 2^14.
+        depth: 8 or 16.
+
+    Returns:
+        Same shape, int32, clipped to 512 gray levels.
+    """
+    steps = steps.reshape(-1, *[1] * (products.ndim - 1))
+    # What is clipped here would be clipped below as well; before the product it cannot overflow.
+    limit = (LARGEST_LEVEL << (2 * TRANSFORM_BITS + STEP_BITS)) // steps
+    scaled = jnp.clip(products, -limit, limit) * steps
+    shift = 2 * TRANSFORM_BITS + STEP_BITS - FRACTION_BITS[depth]
+    return (scaled + (1 << (shift - 1))) >> shift
+
+
+@partial(jax.jit, static_argnames=("size", "depth"))
+def to_pixels(
+    patches: Array,
+    steps: Array,
+    strength: Array,
+    inverse: Array,
+    *,
+    size: tuple[int, int],
+    first_row: int,
+    depth: int,
+) -> Array:
+    """Return rows of an image from the patches of its planes, in integer arithmetic.
+
+    Args:
+        patches: shape (planes, P, Q, rows, columns), integers with ``FRACTION_BITS``.
+        steps: shape (planes,), int32, in 1/16 gray levels.
+        strength: of the deblocking, scalar int32.
+        inverse: shape (channels, planes), int32, from ``Rotation``.
+        size: (height, width) of what is returned.
+        first_row: of the planes, where it begins.
+        depth: 8 or 16.
+
+    Returns:
+        Shape (height, width, channels), uint8 or uint16.
+    """
+    bits = FRACTION_BITS[depth]
+    x = deblock(patches.astype(jnp.int32), steps << (bits - STEP_BITS), strength)
+    limit = LARGEST_LEVEL << bits
+    x = jnp.clip(x, -limit, limit)
+    planes, p, q, rows, columns = x.shape
+    channels = []
+    for row in inverse:
+        total = sum(row[k] * x[k] for k in range(planes))
+        level = ((total + (1 << (COLOR_BITS - 1))) >> COLOR_BITS) + (MID_GRAY << bits)
+        if depth == 8:
+            channels.append(jnp.clip((level + (1 << (bits - 1))) >> bits, 0, 255))
+        else:
+            # 255 gray levels are 65535, so a level is 257 of its units.
+            limited = jnp.clip(level, 0, 255 << bits)
+            channels.append((limited * 257 + (1 << (bits - 1))) >> bits)
+    # Moved around last, when there is least to move.
+    image = jnp.stack(channels).astype(jnp.uint8 if depth == 8 else jnp.uint16)
+    image = image.transpose(3, 1, 4, 2, 0).reshape(rows * p, columns * q, len(channels))
+    return lax.dynamic_slice_in_dim(image, first_row, size[0])[:, : size[1]]

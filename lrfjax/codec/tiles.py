@@ -1,0 +1,207 @@
+"""Tiles: rows of patches of an image, factorized with the dictionaries and coded on their own.
+
+A tile is what is in memory at a time. Small images are a single one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from lrfjax.codec.ans import SymbolDecoder, SymbolEncoder, Table, table_from_counts
+from lrfjax.codec.chunks import Reader, varint
+from lrfjax.codec.context_gradient import rate_gradient
+from lrfjax.codec.dictionaries import (
+    NUM_KINDS,
+    SMALL_SUM,
+    TRANSFORM_BITS,
+    analyze,
+    choose,
+    dictionary,
+    synthesize,
+)
+from lrfjax.codec.dictionary_coder import DecidingSource, DecodingSource, Stack, walk
+from lrfjax.codec.frequency_contexts import ATOMS, BANDS, SIDE
+from lrfjax.codec.magnitudes import NUM_CLASSES
+from lrfjax.codec.planes import scale_products
+from lrfjax.codec.quantize import IntegerFactors, Range, Scale
+from lrfjax.errors import FormatError
+
+MAX_TILE_PATCHES = 4096
+"""An encoder makes tiles of at most about this many patches (a megapixel)."""
+
+
+@dataclass(frozen=True)
+class CodedTile:
+    """A tile as the encoder decided it.
+
+    Attributes:
+        u: shape (planes, M, R), int16, U of each plane.
+        kinds: shape (M,), int32, the dictionary of each patch.
+        body: of its chunk.
+    """
+
+    u: np.ndarray
+    kinds: np.ndarray
+    body: bytes
+
+
+def _write(source: DecidingSource, kinds: np.ndarray) -> bytes:
+    """Return the body of the chunk of a tile."""
+    counts = np.bincount(kinds, minlength=NUM_KINDS)
+    counts = -(-counts * 255 // counts.max())
+    head = b"".join(varint(n) for n in source.used_bands())
+    head += bytes([source.stack.skip]) + bytes(counts.astype(np.uint8))
+    symbols = SymbolEncoder()
+    if np.count_nonzero(counts) > 1:
+        symbols.put(kinds, _kind_table(counts))
+    source.write(symbols)
+    return head + symbols.finish()
+
+
+def _kind_table(counts: np.ndarray) -> Table:
+    return table_from_counts(counts.astype(np.int64))
+
+
+def read_tile(
+    body: bytes, grid: tuple[int, int], steps: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors of a tile.
+
+    Args:
+        body: of its chunk.
+        grid: (rows, columns) of its patches.
+        steps: of each plane, in 1/16 gray levels.
+
+    Returns:
+        U, shape (planes, M, R), int16, and the dictionaries, shape (M,), int32.
+
+    Raises:
+        FormatError: if the body is not that of such a tile.
+    """
+    reader = Reader(body)
+    bands = tuple(reader.varint("number of bands", 1, len(BANDS)) for _ in steps)
+    skip = reader.byte("class", NUM_CLASSES - 1)
+    counts = np.array([reader.byte("count of a dictionary") for _ in range(NUM_KINDS)])
+    if not counts.any():
+        raise FormatError("no dictionary is used")
+    decoder = SymbolDecoder(reader.rest())
+    num_patches = grid[0] * grid[1]
+    if np.count_nonzero(counts) == 1:
+        kinds = np.full(num_patches, np.argmax(counts), np.int32)
+    else:
+        kinds = decoder.take(num_patches, _kind_table(counts))
+    u = walk(DecodingSource(decoder, stack := Stack(grid, bands, steps, skip)), stack)
+    decoder.finish()
+    return u, kinds
+
+
+def integer_factors(u: np.ndarray, steps: tuple[int, ...]) -> list[IntegerFactors]:
+    """Return the factors of each plane of a tile, with V of the first dictionary.
+
+    Rows of other dictionaries have another V: ``dictionary(kind)[:, :R]``.
+    """
+    v = dictionary(0)[:, : u.shape[2]]
+    limits_v = Range(int(v.min()), int(v.max() - v.min()))
+    out = []
+    for plane, step in zip(u, steps, strict=True):
+        part = plane.astype(np.int32)
+        limits = Range(int(part.min()), int(part.max() - part.min()))
+        out.append(IntegerFactors(part, v, limits, limits_v, Scale(step, 2 * TRANSFORM_BITS + 4)))
+    return out
+
+
+def reconstruct_tile(u: np.ndarray, kinds: np.ndarray, steps: np.ndarray, depth: int) -> Array:
+    """Return the planes of a tile as patches, shape (planes, 16, 16, M), integers.
+
+    Args:
+        u: shape (planes, M, R), int16.
+        kinds: shape (M,), int32.
+        steps: shape (planes,), int32.
+        depth: 8 or 16.
+    """
+    # Padded to a few numbers of columns, so that few programs are compiled.
+    rank = next(n for n in _RANKS if n >= u.shape[2])
+    padded = np.pad(u, ((0, 0), (0, 0), (0, rank - u.shape[2])))
+    sums = np.abs(u).sum(axis=2, dtype=np.int32)
+    is_small = bool(sums.max(initial=0) <= SMALL_SUM)
+    return _reconstruct(padded, kinds, steps, is_small=is_small, depth=depth)
+
+
+_RANKS = (BANDS[2][1], BANDS[5][1], BANDS[8][1], len(ATOMS))
+
+
+@partial(jax.jit, static_argnames=("is_small", "depth"))
+def _reconstruct(u: Array, kinds: Array, steps: Array, *, is_small: bool, depth: int) -> Array:
+    transposed = jnp.swapaxes(u, 1, 2)
+    planes = scale_products(synthesize(transposed, kinds, is_small=is_small), steps, depth)
+    # Planes of an 8-bit image fit into 16 bits: 512 gray levels and four fractional bits.
+    return planes.astype(jnp.int16) if depth == 8 else planes
+
+
+@partial(jax.jit, static_argnames="bias")
+def guess_ratios(patches: Array, steps: Array, *, bias: float) -> tuple[Array, Array]:
+    """Return real-valued U for patches, in the dictionaries that should cost the least.
+
+    Args:
+        patches: shape (planes, 16, 16, M), float32, gray levels around 0.
+        steps: shape (planes,), float32, in gray levels.
+        bias: see ``choose``.
+
+    Returns:
+        Shape (planes, M, 256), float32, and the dictionaries, (M,), int32.
+    """
+    chosen, kinds = choose(analyze(patches), steps, bias)
+    return jnp.swapaxes(chosen / steps[:, None, None], 1, 2), kinds
+
+
+@partial(jax.jit, static_argnames="count")
+def all_ratios(patches: Array, steps: Array, *, count: int) -> Array:
+    """Return real-valued U for patches in the first dictionaries, (count, planes, M, 256)."""
+    return jnp.swapaxes(analyze(patches)[:count] / steps[:, None, None], 2, 3)
+
+
+def code_tile(
+    u: np.ndarray, kinds: np.ndarray, stack: Stack, lagrangian: float, num_passes: int
+) -> CodedTile:
+    """Decide the entries of U; see ``DecidingSource``.
+
+    Args:
+        u: shape (planes, M, R), float32, what U would be if it were not rounded.
+        kinds: shape (M,), int32.
+        stack: what is known of U; as many bands as U has columns for.
+        lagrangian: what a bit is worth, in squared steps.
+        num_passes: how often. From the second on, what entries cost others is known from the pass
+            before.
+    """
+    source = DecidingSource(u, stack, lagrangian)
+    decided = walk(source, stack)
+    for _ in range(num_passes - 1):
+        source = DecidingSource(u, stack, lagrangian, rate_gradient(source))
+        decided = walk(source, stack)
+    return CodedTile(decided, kinds, _write(source, kinds))
+
+
+def live_bands(u: np.ndarray, limit: int) -> tuple[int, ...]:
+    """Return for each plane how many bands can hold an entry that is not 0."""
+    peaks = np.abs(u).max(axis=1)
+    out = []
+    for plane in peaks:
+        live = [b for b, (low, high) in enumerate(BANDS) if plane[low:high].max(initial=0) > 0.5]
+        out.append(min(max(live, default=0) + 1, limit))
+    return tuple(out)
+
+
+def tile_rows(columns: int) -> int:
+    """Return how many rows of patches a tile has."""
+    return max(MAX_TILE_PATCHES // columns, 1)
+
+
+def grid_of(height: int, width: int) -> tuple[int, int]:
+    """Return how many rows and columns of patches cover an image."""
+    return -(-height // SIDE), -(-width // SIDE)

@@ -1,0 +1,60 @@
+"""What was trained on photographs: weights of contexts and frequencies of symbols, all integers."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+
+import numpy as np
+
+from lrfjax.codec.ans import table_from_counts
+from lrfjax.codec.frequency_contexts import BANDS, BandContext, band_context
+from lrfjax.codec.magnitudes import ClassTables
+
+ZONES = (0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4)
+"""Which tables each band takes."""
+
+
+@functools.lru_cache(maxsize=1)
+def _arrays() -> dict[str, np.ndarray]:
+    with resources.files("lrfjax.codec").joinpath("trained.npz").open("rb") as file:
+        return dict(np.load(file, allow_pickle=False))
+
+
+def _class_tables(counts: np.ndarray) -> ClassTables:
+    return ClassTables.of([table_from_counts(row) for row in counts])
+
+
+@functools.lru_cache(maxsize=1)
+def band_contexts() -> list[list[list[BandContext]]]:
+    """Return the weights for each plane, colour and band."""
+    weights = _arrays()["weights"]
+    return [
+        [[band_context(weights, p, c, b) for b in range(len(BANDS))] for c in (0, 1)]
+        for p in range(3)
+    ]
+
+
+@functools.lru_cache(maxsize=1)
+def band_tables() -> list[list[ClassTables]]:
+    """Return the tables for each plane and band."""
+    by_zone = [[_class_tables(zone) for zone in plane] for plane in _arrays()["band_counts"]]
+    return [[zones[z] for z in ZONES] for zones in by_zone]
+
+
+@functools.lru_cache(maxsize=1)
+def mean_tables() -> list[list[ClassTables]]:
+    """Return the tables of the means, for each kind of pass and plane."""
+    return [[_class_tables(plane) for plane in kind] for kind in _arrays()["mean_counts"]]
+
+
+@functools.lru_cache(maxsize=1)
+def factor_weights() -> np.ndarray:
+    """Return the weights of ``factor_coder``, int64, shape (kinds, situations, features)."""
+    return _arrays()["factor_weights"].astype(np.int64)
+
+
+@functools.lru_cache(maxsize=1)
+def factor_tables() -> list[ClassTables]:
+    """Return the tables of ``factor_coder`` for U and V."""
+    return [_class_tables(kind) for kind in _arrays()["factor_counts"]]
