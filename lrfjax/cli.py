@@ -3,45 +3,67 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from tqdm import tqdm
 
-from lrfjax.codec.decode import decode, read_factors
+from lrfjax import checks
+from lrfjax.batch import FAILURES, Job, failure_line, make_folder, plan, run_all
+from lrfjax.codec.chunks import SIGNATURE
+from lrfjax.codec.decode import decode, read_metadata
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
-from lrfjax.errors import InputError, LrfError
+from lrfjax.errors import InputError
+from lrfjax.evaluation.compare import compare_image, format_tables, num_steps, write_pictures
+from lrfjax.evaluation.describe import describe
+from lrfjax.evaluation.sample import SAMPLE_NOTE, sample_image
 from lrfjax.image.metrics import bits_per_pixel
-from lrfjax.image.reading import check_writable, read_image, write_atomically
+from lrfjax.image.reading import Picture, read_image, read_picture
+from lrfjax.image.writing import check_suffix, picture_bytes, write_atomically
 
 _ENCODERS: dict[str, Callable[..., bytes]] = {
     "imf": imf_encode,
     "svd": svd_encode,
     "nmf": nmf_encode,
 }
+_SUFFIX = ".lrfj"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 1 after an error that it printed in one line."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run the command line; return 0, or 1 after errors that it printed in a line each."""
+    options = _parser().parse_args(arguments)
     try:
-        options.run(options)
-    except LrfError as error:
-        print(f"lrfjax {options.command}: {error}", file=sys.stderr)
-        return 1
+        with _terminated_as_interrupted():
+            return options.run(options)
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be said, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except FAILURES as error:
+        print(failure_line(options.command, error), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"lrfjax {options.command}: interrupted", file=sys.stderr)
         return 130
-    return 0
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end the program as an interrupt does, after it has tidied up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,36 +86,54 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.set_defaults(run=_compare)
 
-    encode = commands.add_parser("encode", help="compress an image file")
-    encode.add_argument("input", type=Path, metavar="IN")
-    encode.add_argument("output", type=Path, metavar="OUT")
-    encode.add_argument("--method", choices=sorted(_ENCODERS), default="imf")
+    encode = commands.add_parser("encode", help="compress image files")
+    encode.add_argument("inputs", nargs="+", metavar="IN", help="images, or arrays as .npy")
+    encode.add_argument(
+        "output", metavar="OUT", help=f"a file; for several IN a folder of {_SUFFIX} files"
+    )
     rate = encode.add_mutually_exclusive_group(required=True)
-    rate.add_argument("--quality", type=float, help="0 to 100, the rank as a share of the largest")
-    rate.add_argument("--rank", type=int, help="of the luma matrix")
-    encode.add_argument("--color-space", choices=("YCbCr", "RGB"), default="YCbCr")
+    rate.add_argument(
+        "--target-bpp", type=float, metavar="BPP", help="at most so many bits a pixel"
+    )
+    rate.add_argument("--target-psnr", type=float, metavar="DB", help="so many dB, within 0.1")
+    rate.add_argument(
+        "--quality", type=float, metavar="Q", help="0 to 100, steps of 256 gray levels to 1"
+    )
+    rate.add_argument("--rank", type=int, metavar="R", help="columns of the factors of luma")
+    encode.add_argument("--method", choices=sorted(_ENCODERS), default="imf", help="(default: imf)")
+    encode.add_argument("--effort", type=int, choices=(1, 2, 3), help="of imf: 1 fast, 3 slow")
+    encode.add_argument(
+        "--color-space",
+        choices=("rotated", "YCbCr", "RGB"),
+        default="rotated",
+        help="rotated: chosen for each image (the default)",
+    )
+    encode.add_argument(
+        "--keep-metadata", action="store_true", help="keep the colour profile and EXIF"
+    )
     encode.set_defaults(run=_encode)
 
-    decoder = commands.add_parser("decode", help="decode a file into an image file")
-    decoder.add_argument("input", type=Path, metavar="IN")
+    decoder = commands.add_parser("decode", help="turn compressed files into images")
+    decoder.add_argument("inputs", nargs="+", metavar="IN")
     decoder.add_argument(
-        "output", type=Path, metavar="OUT", help="its suffix names the format, such as .png"
+        "output",
+        metavar="OUT",
+        help="a file, whose suffix names the format, such as .png; for several IN a folder",
+    )
+    decoder.add_argument(
+        "--format", metavar="SUFFIX", help="of the files in a folder, such as tiff (default: png)"
     )
     decoder.set_defaults(run=_decode)
 
-    info = commands.add_parser("info", help="print what a compressed file holds")
-    info.add_argument("input", type=Path, metavar="FILE")
+    info = commands.add_parser(
+        "info", help="print what compressed files hold, and what their bits are spent on"
+    )
+    info.add_argument("inputs", nargs="+", metavar="FILE")
     info.set_defaults(run=_info)
     return parser
 
 
-def _compare(options: argparse.Namespace) -> None:
-    # Imported here: matplotlib's pyplot and SciPy would double the start of the other commands.
-    from tqdm import tqdm
-
-    from lrfjax.evaluation.compare import compare_image, format_tables, num_steps, write_pictures
-    from lrfjax.evaluation.sample import SAMPLE_NOTE, sample_image
-
+def _compare(options: argparse.Namespace) -> int:
     if options.images:
         images = [(str(path), read_image(path)) for path in options.images]
     else:
@@ -104,7 +144,7 @@ def _compare(options: argparse.Namespace) -> None:
         if len(set(folders)) < len(folders):
             raise InputError("images must have different names, their pictures share a folder")
     for folder in folders:
-        _make_folder(folder)
+        make_folder(folder)
     for (title, image), folder in zip(images, folders, strict=True):
         with tqdm(total=num_steps(), unit="step", leave=False, disable=None) as bar:
 
@@ -116,76 +156,81 @@ def _compare(options: argparse.Namespace) -> None:
         print(f"{title}\n\n{format_tables(comparison)}\n")
         for path in write_pictures(comparison, folder):
             print(f"wrote {path}")
+    return 0
 
 
-def _encode(options: argparse.Namespace) -> None:
-    image = read_image(options.input)
-    check_writable(options.output)
-    data = _ENCODERS[options.method](
-        image, rank=options.rank, quality=options.quality, color_space=options.color_space
-    )
-    write_atomically(options.output, data)
-    print(f"wrote {options.output}: {len(data)} bytes, {bits_per_pixel(image.shape, data):.4f} bpp")
+def _encode(options: argparse.Namespace) -> int:
+    settings = _encoder_settings(options)
+    encoder = _ENCODERS[options.method]
+
+    def encode(job: Job) -> str:
+        picture = read_picture(job.source)
+        metadata = {}
+        if options.keep_metadata:
+            metadata = {"icc_profile": picture.icc_profile, "exif": picture.exif}
+        data = encoder(picture.pixels, **settings, **metadata)
+        write_atomically(job.target, data)
+        bpp = bits_per_pixel(picture.pixels.shape, data)
+        return f"wrote {job.target}: {len(data)} bytes, {bpp:.4f} bpp"
+
+    return run_all("encode", plan(options.inputs, options.output, _SUFFIX), encode)
 
 
-def _decode(options: argparse.Namespace) -> None:
-    Image.init()
-    suffix = options.output.suffix.lower()
-    if suffix not in Image.EXTENSION or Image.EXTENSION[suffix] not in Image.SAVE:
-        raise InputError(f"output {str(options.output)!r} has no suffix that Pillow can write")
-    check_writable(options.output)
-    pixels = decode(_read_bytes(options.input))
-    buffer = io.BytesIO()
-    try:
-        Image.fromarray(pixels).save(buffer, format=Image.EXTENSION[suffix])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"output {str(options.output)!r} cannot hold the image: {error}"
-        ) from error
-    write_atomically(options.output, buffer.getvalue())
-    print(f"wrote {options.output}: {pixels.shape[1]} x {pixels.shape[0]} pixels")
+def _encoder_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that were given, after checks that need no image."""
+    settings = {"color_space": options.color_space}
+    if options.effort is not None:
+        if options.method != "imf":
+            raise InputError(f"--effort is for imf, the method is {options.method}")
+        settings["effort"] = options.effort
+    if options.quality is not None:
+        settings["quality"] = checks.real("quality", options.quality, 0.0, 100.0)
+    elif options.rank is not None:
+        settings["rank"] = checks.integer("rank", options.rank, 1)
+    elif options.target_psnr is not None:
+        settings["target_psnr"] = checks.real("target_psnr", options.target_psnr, 0.0)
+    else:
+        settings["target_bpp"] = checks.real("target_bpp", options.target_bpp, 0.0)
+    return settings
 
 
-def _info(options: argparse.Namespace) -> None:
-    data = _read_bytes(options.input)
-    header, factors, sizes = read_factors(data)
-    layout = header.layout
-    height, width = layout.size
-    patch = "none" if layout.patch_size is None else "{} x {}".format(*layout.patch_size)
-    total = sum(map(sum, sizes))
-    print(f"method       {header.method}, factors coded by {header.entropy}")
-    print(f"image        {width} x {height} pixels (width x height), {layout.color_space}")
-    if layout.color_space == "YCbCr":
-        print(f"chroma       {layout.chroma_size[1]} x {layout.chroma_size[0]} pixels")
-    print(f"patches      {patch}")
-    print(f"size         {len(data)} bytes, {8 * len(data) / (height * width):.4f} bpp")
-    print(f"framing      {len(data) - total} bytes")
-    for index, (f, parts) in enumerate(zip(factors, sizes, strict=True)):
-        rank = f.u.shape[1]
-        u, v = parts[:rank], parts[rank:]
-        print(
-            f"matrix {index}     {f.u.shape[0]} x {f.v.shape[0]}, rank {rank}, "
-            f"scale {float(f.scale):g}, {sum(parts)} bytes"
-        )
-        print(
-            f"  U in [{f.range_u.lower}, {f.range_u.lower + f.range_u.span}], bytes by column: {u}"
-        )
-        print(
-            f"  V in [{f.range_v.lower}, {f.range_v.lower + f.range_v.span}], bytes by column: {v}"
-        )
+def _decode(options: argparse.Namespace) -> int:
+    suffix = f".{(options.format or 'png').lstrip('.')}"
+    check_suffix(suffix, f"--format {options.format!r}")
+    jobs = plan(options.inputs, options.output, suffix)
+    is_file = str(jobs[0].target) == str(Path(options.output))
+    if is_file and options.format is not None:
+        raise InputError("--format is for a folder; the suffix of a file OUT names its format")
+    check_suffix(jobs[0].target.suffix, f"output {str(jobs[0].target)!r}")
+
+    def decode_file(job: Job) -> str:
+        data = _read_bytes(job.source)
+        metadata = read_metadata(data)
+        picture = Picture(decode(data), metadata.icc_profile, metadata.exif)
+        file, lost = picture_bytes(picture, job.target.suffix)
+        write_atomically(job.target, file)
+        height, width = picture.pixels.shape[:2]
+        without = f", without its {' and '.join(lost)}" if lost else ""
+        return f"wrote {job.target}: {width} x {height} pixels{without}"
+
+    return run_all("decode", jobs, decode_file)
+
+
+def _info(options: argparse.Namespace) -> int:
+    has_titles = len(options.inputs) > 1
+
+    def tell(job: Job) -> str:
+        title = f"{job.source}\n" if has_titles else ""
+        return title + describe(_read_bytes(job.source)) + "\n" * has_titles
+
+    return run_all("info", [Job(Path(p), Path(p)) for p in options.inputs], tell)
 
 
 def _read_bytes(path: Path) -> bytes:
+    """Return a file, or only its beginning if that is not one of ours."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(len(SIGNATURE))
+            return head + file.read() if head == SIGNATURE else head
     except OSError as error:
         raise InputError(f"path {str(path)!r} cannot be read: {error.strerror}") from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"folder {str(folder)!r} cannot be made: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"folder {str(folder)!r} cannot be written to")

@@ -32,8 +32,12 @@ _OTHER_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000
 
 
 def method_color(name: str, index: int = 0) -> str:
-    """Return the colour of a method: its own, or for other names one by index."""
-    return METHOD_COLORS.get(name.upper(), _OTHER_COLORS[index % len(_OTHER_COLORS)])
+    """Return the colour of a method: its own, or for other names one by index.
+
+    What follows a comma tells variants of a method apart, which share its colour.
+    """
+    method = name.partition(",")[0].upper()
+    return METHOD_COLORS.get(method, _OTHER_COLORS[index % len(_OTHER_COLORS)])
 
 
 def plot_convergence(
@@ -119,10 +123,13 @@ def plot_rate_distortion(
                 raise InputError(f"metric {metric!r} is not among {sorted(row)}")
         rates = np.array([row["bit rate (bpp)"] for row in rows])
         values = np.array([row[metric] for row in rows], float)
-        color = method_color(name, index)
-        ax.plot(rates, values, "o", color=color, markersize=3.5, alpha=0.35)
+        # A variant of a method (a name with a comma) shares its colour, and is dashed and hollow.
+        style: dict[str, Any] = {"color": method_color(name, index), "markersize": 3.5}
+        if "," in name:
+            style |= {"markerfacecolor": "white", "linestyle": "--"}
+        ax.plot(rates, values, "o", **{**style, "linestyle": "none"}, alpha=0.35)
         best = rising_part(rates, values)
-        ax.plot(*best, "o-", color=color, markersize=3.5, label=name)
+        ax.plot(*best, marker="o", label=name, **style)
     ax.set_xlabel("bit rate (bpp)")
     ax.set_ylabel(metric)
     ax.set_xlim(left=0)

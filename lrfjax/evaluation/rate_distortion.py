@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from lrfjax.errors import InputError
+
+_GRID = 1001
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Where a curve comes closest to an anchor from above, or falls deepest below it.
+
+    Attributes:
+        least: the smallest quality minus the anchor's at one rate; NaN where none is shared.
+        rate: where that is.
+        low: the lowest rate compared.
+        high: the highest.
+    """
+
+    least: float
+    rate: float
+    low: float
+    high: float
 
 
 def rising_part(rates: Any, qualities: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -30,6 +50,106 @@ def rising_part(rates: Any, qualities: Any) -> tuple[np.ndarray, np.ndarray]:
     best = np.maximum.accumulate(np.concatenate([[-np.inf], qualities[:-1]]))
     keep = qualities > best
     return rates[keep], qualities[keep]
+
+
+def similarity_decibels(similarity: Any) -> np.ndarray:
+    """Return -10 log10(1 - s), which spreads out the values near 1 of SSIM and MS-SSIM.
+
+    Args:
+        similarity: any shape, at most 1; infinite where 1.
+
+    Example:
+        >>> similarity_decibels([0.0, 0.9, 0.99]).round(6).tolist()
+        [0.0, 10.0, 20.0]
+    """
+    with np.errstate(divide="ignore"):
+        return 0.0 - 10 * np.log10(1 - np.asarray(similarity, float))
+
+
+def quality_at(rates: Any, qualities: Any, at: Any) -> np.ndarray:
+    """Return the quality of a curve at given rates, by PCHIP over the logarithm of the rate.
+
+    Args:
+        rates: shape (n,), positive.
+        qualities: shape (n,), finite. Points that a cheaper one equals are left out.
+        at: rates, any shape.
+
+    Returns:
+        In the shape of ``at``, NaN outside the rates of the curve.
+
+    Example:
+        >>> quality_at([0.1, 1.0, 10.0], [30, 35, 40], [0.05, 0.1, 10**0.5]).round(6).tolist()
+        [nan, 30.0, 37.5]
+    """
+    rates, qualities = rising_part(rates, qualities)
+    at = np.asarray(at, float)
+    if len(rates) < 2:
+        return np.full(at.shape, np.nan)
+    inside = (at >= rates[0]) & (at <= rates[-1])
+    curve = PchipInterpolator(np.log(rates), qualities)
+    return np.where(inside, curve(np.log(np.where(inside, at, rates[0]))), np.nan)
+
+
+def restrict_rates(
+    rates: Any, qualities: Any, low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part of a curve that lies between two rates.
+
+    Its ends are interpolated as in ``quality_at``, so that the part does not depend on where the
+    points next to ``low`` and ``high`` happen to lie.
+
+    Args:
+        rates: shape (n,), positive.
+        qualities: shape (n,), finite.
+        low: rate at which the part begins, where the curve comes down to it.
+        high: rate at which it ends, where the curve reaches it.
+
+    Returns:
+        Both arrays, strictly rising; empty where the curve has no such part.
+
+    Example:
+        >>> part = restrict_rates([0.1, 0.4, 1.6, 6.4], [30, 34, 38, 42], 0.05, 0.8)
+        >>> [a.round(6).tolist() for a in part]
+        [[0.1, 0.4, 0.8], [30.0, 34.0, 36.0]]
+    """
+    rates, qualities = rising_part(rates, qualities)
+    inside = (rates > low) & (rates < high)
+    ends = quality_at(rates, qualities, [low, high])
+    parts = [([low], ends[:1]), (rates[inside], qualities[inside]), ([high], ends[1:])]
+    rates, qualities = (np.concatenate(values) for values in zip(*parts, strict=True))
+    has_value = ~np.isnan(qualities)
+    return rates[has_value], qualities[has_value]
+
+
+def least_margin(
+    anchor_rates: Any, anchor_qualities: Any, rates: Any, qualities: Any, low: float, high: float
+) -> Margin:
+    """Return by how much a curve is above an anchor where it is so least.
+
+    Both are interpolated as in ``quality_at``, on a dense grid of the rates that they share.
+
+    Args:
+        anchor_rates: shape (n,), positive.
+        anchor_qualities: shape (n,), finite.
+        rates: shape (m,), of the curve.
+        qualities: shape (m,), of the curve.
+        low: rates below are not looked at; 0 where all are.
+        high: rates above are not looked at.
+
+    Example:
+        >>> margin = least_margin([0.1, 0.4, 1.6], [30, 34, 38], [0.2, 1.6], [34, 37], 0.1, 1.5)
+        >>> round(margin.least, 2), margin.rate, margin.low, margin.high
+        (-0.91, 1.5, 0.2, 1.5)
+    """
+    curves = rising_part(anchor_rates, anchor_qualities), rising_part(rates, qualities)
+    starts, ends = ([r[i] for r, _ in curves if len(r) > 1] for i in (0, -1))
+    low, high = float(max([low, *starts])), float(min([high, *ends]))
+    if len(starts) < 2 or low >= high:
+        return Margin(*4 * (float("nan"),))
+    grid = np.geomspace(low, high, _GRID)
+    anchor, curve = (quality_at(*points, grid) for points in curves)
+    least = int(np.argmin(curve - anchor))
+    return Margin(float((curve - anchor)[least]), float(grid[least]), low, high)
 
 
 def bd_rate(

@@ -1,39 +1,47 @@
-"""Images in and out of files, and the check that an array is an image."""
+"""Images out of files, and the check that an array is an image."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
+import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps
 
 from lrfjax.errors import InputError, InputTypeError
+from lrfjax.image.exif import strip_prefix, without_orientation
 
 MAX_PIXELS = 89_478_485
 """More pixels are refused before anything is allocated (Pillow's limit)."""
 
 
-def check_image(image: Any, name: str = "image") -> np.ndarray:
+def check_image(
+    image: Any, name: str = "image", *, with_alpha: bool = False, with_16_bits: bool = False
+) -> np.ndarray:
     """Return an image as a NumPy array, or raise.
 
     Args:
         image: shape (H, W) for gray or (H, W, 3) for RGB, uint8, NumPy or JAX.
         name: what to call it in a message.
+        with_alpha: whether shape (H, W, 4), RGB and alpha, is an image as well (8 bits only).
+        with_16_bits: whether uint16 is as good.
 
     Raises:
-        InputTypeError: if it is not a uint8 array.
+        InputTypeError: if it is not an array of such a dtype.
         InputError: if its shape is not that of an image, or it is empty or too large.
     """
+    dtypes = "uint8 or uint16" if with_16_bits else "uint8"
     if not isinstance(image, (np.ndarray, jax.Array)):
-        raise InputTypeError(f"{name} must be a uint8 array, got {type(image).__name__}")
-    if image.dtype != np.uint8:
-        raise InputTypeError(f"{name} must have dtype uint8, got {image.dtype}")
-    if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
-        raise InputError(f"{name} must have shape (H, W) or (H, W, 3), got {image.shape}")
+        raise InputTypeError(f"{name} must be a {dtypes} array, got {type(image).__name__}")
+    if image.dtype != np.uint8 and not (with_16_bits and image.dtype == np.uint16):
+        raise InputTypeError(f"{name} must have dtype {dtypes}, got {image.dtype}")
+    channels = (3, 4) if with_alpha and image.dtype == np.uint8 else (3,)
+    if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in channels)):
+        shapes = " or ".join(["(H, W)", *(f"(H, W, {n})" for n in channels)])
+        raise InputError(f"{name} must have shape {shapes}, got {image.shape}")
     if 0 in image.shape:
         raise InputError(f"{name} must not be empty, got shape {image.shape}")
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
@@ -41,11 +49,27 @@ def check_image(image: Any, name: str = "image") -> np.ndarray:
     return np.asarray(image)
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image, and what its file said about it.
+
+    Attributes:
+        pixels: shape (H, W), (H, W, 3), or (H, W, 4) with alpha last, uint8; or (H, W) or
+            (H, W, 3), uint16.
+        icc_profile: the colour profile of the pixels, or None.
+        exif: the EXIF block, a TIFF structure, without an orientation; or None.
+    """
+
+    pixels: np.ndarray
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+
+
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read an image file that Pillow knows.
+    """Read an image file that Pillow knows, as 8-bit gray or RGB.
 
     Palettes and CMYK become RGB, bilevel becomes gray, and the EXIF orientation is applied. What
-    would lose data (transparency, more than 8 bits) is refused.
+    would lose data (transparency, more than 8 bits) is refused; see ``read_picture``.
 
     Args:
         path: of the file.
@@ -56,69 +80,137 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         InputError: if there is no such file, it is not an image, or its mode would lose data.
     """
-    try:
-        with Image.open(path) as opened:
-            image: Image.Image = ImageOps.exif_transpose(opened)
-    except FileNotFoundError as error:
-        raise InputError(f"path {os.fspath(path)!r} does not exist") from error
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError) as error:
-        raise InputError(f"path {os.fspath(path)!r} is not a readable image: {error}") from error
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        alpha = image.convert("RGBA").getchannel("A")
-        if alpha.getextrema() != (255, 255):
+    image, _ = _open(path)
+    if _has_alpha(image):
+        is_gray = image.mode in ("1", "L", "LA")
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
             raise InputError(f"path {os.fspath(path)!r} has transparency, which would be lost")
-    if image.mode in ("1", "LA"):
-        image = image.convert("L")
-    elif image.mode in ("P", "PA", "RGBA", "CMYK", "YCbCr"):
-        image = image.convert("RGB")
+        image = image.convert("L" if is_gray else "RGB")
+    image = _plain(image)
     if image.mode not in ("L", "RGB"):
         raise InputError(f"path {os.fspath(path)!r} has mode {image.mode}, which would lose data")
     return np.array(image)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise InputError, before any work, if a file cannot be written at ``path``."""
-    target = Path(os.path.realpath(path))
-    if not os.fspath(path) or target.is_dir():
-        raise InputError(f"path {os.fspath(path)!r} cannot be written: it is a folder")
-    if not target.parent.is_dir():
-        raise InputError(f"path {os.fspath(path)!r} cannot be written: there is no such folder")
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"path {os.fspath(path)!r} cannot be written: its folder is read-only")
+def read_picture(path: str | os.PathLike[str]) -> Picture:
+    """Read an image file with its transparency, 16 bits, colour profile and EXIF block.
 
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that it appears whole or not at all.
-
-    A link is followed. What is no regular file (a pipe, a device) is written to as it is.
+    What is transparent in any way becomes RGB with alpha, other palettes and CMYK become RGB,
+    bilevel becomes gray, and 16-bit gray stays what it is. The EXIF orientation is applied, and
+    taken out of the block. A ``.npy`` file holds the array itself, which is how 16-bit RGB gets
+    here: Pillow would read 8 bits of it.
 
     Args:
-        path: of the file; one that exists is replaced.
-        data: its contents.
+        path: of the file.
+
+    Returns:
+        The picture. A colour profile that is not one of the pixels (of CMYK, or of gray where
+        they are RGB) is left out.
 
     Raises:
-        InputError: if the file cannot be written.
+        InputError: if there is no such file, it is not an image, it is too large, or its mode
+            would lose data.
+        InputTypeError: if the array in a ``.npy`` file has another dtype.
     """
-    target = Path(os.path.realpath(path))
-    part = None
+    name = f"path {os.fspath(path)!r}"
+    if os.fspath(path).lower().endswith(".npy"):
+        return Picture(_read_array(path))
+    image, exif = _open(path)
+    profile = image.info.get("icc_profile") or None
+    if image.mode.startswith("I"):
+        pixels = np.array(image)
+        if "transparency" in image.info:
+            raise InputError(f"{name} has a transparent gray of 16 bits, which would be lost")
+        if pixels.min() < 0 or pixels.max() > 0xFFFF:
+            raise InputError(f"{name} has values beyond 16 bits, which would be lost")
+        pixels = pixels.astype(np.uint16)
+    else:
+        image = image.convert("RGBA") if _has_alpha(image) else _plain(image)
+        if image.mode not in ("L", "RGB", "RGBA"):
+            raise InputError(f"{name} has mode {image.mode}, which would lose data")
+        pixels = np.array(image)
+    space = (profile or b"")[16:20]
+    if space == b"CMYK" or (space == b"GRAY" and pixels.ndim == 3):
+        profile = None
+    return Picture(pixels, profile, exif)
+
+
+def _open(path: str | os.PathLike[str]) -> tuple[Image.Image, bytes | None]:
+    """Return an image with its orientation applied and the EXIF block, or raise InputError."""
+    name = f"path {os.fspath(path)!r}"
+    with warnings.catch_warnings():
+        # The size is checked here, and what Pillow doubts about tags is not about the pixels.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise InputError(f"{name} has more than {MAX_PIXELS} pixels")
+                if _loses_bits(opened):
+                    raise InputError(
+                        f"{name} has colours of 16 bits, of which 8 would be lost: use a .npy file"
+                    )
+                return ImageOps.exif_transpose(opened), _exif(opened)
+        except InputError:
+            raise
+        except FileNotFoundError as error:
+            raise InputError(f"{name} does not exist") from error
+        # On damaged files the parsers of Pillow raise whatever they run into.
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise InputError(f"{name} is not a readable image: {reason}") from error
+
+
+def _loses_bits(image: ImageFile.ImageFile) -> bool:
+    """Return whether Pillow is about to read 8 of 16 bits of each channel."""
+    for tile in image.tile:
+        arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        is_wide = any(";16" in a for a in arguments if isinstance(a, str))
+        # Of PPM, the largest value is an argument.
+        is_wide |= tile.codec_name.startswith("ppm") and arguments[-1] > 255
+        if is_wide and not image.mode.startswith("I"):
+            return True
+    return False
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.has_transparency_data and not image.mode.startswith("I")
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return an image without transparency as gray or RGB, if nothing is lost by it."""
+    if image.mode == "1":
+        return image.convert("L")
+    return image.convert("RGB") if image.mode in ("P", "CMYK", "YCbCr") else image
+
+
+def _exif(image: Image.Image) -> bytes | None:
+    """Return the EXIF block of an open file without its orientation."""
+    block = image.info.get("exif")
+    if block is None:
+        # TIFF keeps these among its own tags, most of which describe the file.
+        tags = image.getexif()
+        for tag in set(tags) - _DESCRIPTIVE_TAGS:
+            del tags[tag]
+        block = tags.tobytes() if len(tags) else None
+    return without_orientation(strip_prefix(block)) if block else None
+
+
+# Description, maker, model, resolution, software, date, artist, computer, copyright; then the
+# directories of EXIF and GPS.
+_DESCRIPTIVE_TAGS = frozenset(
+    {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432, 34665, 34853}
+)
+
+
+def _read_array(path: str | os.PathLike[str]) -> np.ndarray:
+    name = f"path {os.fspath(path)!r}"
     try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)
-            return
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
-            part = file.name
-            file.write(data)
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, target)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"path {os.fspath(path)!r} cannot be written: {reason}") from error
-    finally:
-        if part is not None and os.path.exists(part):
-            os.unlink(part)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        # Mapped, so that a header cannot ask for more than the file holds.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(f"{name} does not exist") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{name} is not a readable array: {error}") from error
+    checked = check_image(array, f"the array of {name}", with_alpha=True, with_16_bits=True)
+    return np.array(checked, order="C")
