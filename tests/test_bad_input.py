@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import lrfjax
+from lrfjax.codec.accounting import account
+from lrfjax.evaluation.describe import describe
 
 X = np.arange(12.0).reshape(4, 3)
 IMAGE = np.zeros((16, 16, 3), np.uint8)
@@ -118,31 +120,52 @@ def test_shapes_are_checked_under_jit_too():
         jax.jit(lambda x: lrfjax.imf(x, 9))(X)
 
 
-@pytest.mark.parametrize("encode", [lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode])
+ENCODERS = [lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode]
+
+
+@pytest.mark.parametrize("encode", ENCODERS)
 @pytest.mark.parametrize(
     ("image", "params", "error", "message"),
     [
-        (IMAGE, {}, lrfjax.InputError, "exactly one of rank and quality.*neither"),
-        (IMAGE, {"rank": 1, "quality": 1}, lrfjax.InputError, "exactly one of.*both"),
+        (IMAGE, {}, lrfjax.InputError, "exactly one of rank, quality, target_bpp.*got none"),
+        (IMAGE, {"rank": 1, "quality": 1}, lrfjax.InputError, "exactly one of.*rank and quality"),
+        (
+            IMAGE,
+            {"target_bpp": 1, "target_psnr": 30},
+            lrfjax.InputError,
+            "exactly one of.*target_bpp and target_psnr",
+        ),
         (IMAGE, {"quality": 101}, lrfjax.InputError, "quality must be.*got 101"),
         (IMAGE, {"quality": -1}, lrfjax.InputError, "quality must be.*got -1"),
-        (IMAGE, {"quality": (1, 2)}, lrfjax.InputError, "quality must be a scalar or hold 3"),
+        (IMAGE, {"quality": (1, 2)}, lrfjax.InputTypeError, r"quality.*got \(1, 2\)"),
         (IMAGE, {"quality": "high"}, lrfjax.InputTypeError, "quality.*got 'high'"),
+        (IMAGE, {"quality": np.nan}, lrfjax.InputError, "quality.*got nan"),
         (IMAGE, {"rank": 0}, lrfjax.InputError, "rank must be.*got 0"),
-        (IMAGE, {"rank": 5}, lrfjax.InputError, "rank must be between 1 and 4, got 5"),
-        (IMAGE, {"rank": np.array([1, 1])}, lrfjax.InputError, "rank.*one for each matrix"),
-        (IMAGE, {"rank": (1, 1, 99)}, lrfjax.InputError, "rank must be.*got 99"),
+        (IMAGE, {"rank": 257}, lrfjax.InputError, "rank must be between 1 and .*got 257"),
+        (IMAGE, {"rank": 1.5}, lrfjax.InputTypeError, "rank must be an integer, got 1.5"),
+        (IMAGE, {"rank": (1, 1, 1)}, lrfjax.InputTypeError, "rank must be an integer"),
+        (IMAGE, {"target_bpp": 0}, lrfjax.InputError, "target_bpp must be positive"),
+        (IMAGE, {"target_bpp": -1}, lrfjax.InputError, "target_bpp must be.*got -1"),
+        (IMAGE, {"target_bpp": "low"}, lrfjax.InputTypeError, "target_bpp.*got 'low'"),
+        (IMAGE, {"target_psnr": -1}, lrfjax.InputError, "target_psnr must be.*got -1"),
+        (IMAGE, {"target_psnr": 201}, lrfjax.InputError, "target_psnr must be.*got 201"),
+        (IMAGE, {"target_psnr": True}, lrfjax.InputTypeError, "target_psnr.*got True"),
         (IMAGE.astype(float), {"rank": 1}, lrfjax.InputTypeError, "image.*float64"),
+        (IMAGE.astype(np.int16), {"rank": 1}, lrfjax.InputTypeError, "uint8 or uint16, got int16"),
         (IMAGE[..., :2], {"rank": 1}, lrfjax.InputError, r"image.*\(16, 16, 2\)"),
         (IMAGE[:0], {"rank": 1}, lrfjax.InputError, r"image must not be empty.*\(0, 16, 3\)"),
-        ("x.png", {"rank": 1}, lrfjax.InputTypeError, "image must be a uint8 array, got str"),
+        (
+            np.zeros((4, 4, 4), np.uint16),
+            {"rank": 1},
+            lrfjax.InputError,
+            r"image must have shape \(H, W\) or \(H, W, 3\), got \(4, 4, 4\)",
+        ),
+        ("x.png", {"rank": 1}, lrfjax.InputTypeError, "image must be a uint8 or uint16 array.*str"),
         (IMAGE, {"rank": 1, "color_space": "HSV"}, lrfjax.InputError, "color_space.*'HSV'"),
-        (IMAGE, {"rank": 1, "scale_factor": (0, 1)}, lrfjax.InputError, "scale_factor"),
-        (IMAGE, {"rank": 1, "scale_factor": 0.5}, lrfjax.InputTypeError, "scale_factor.*0.5"),
-        (IMAGE, {"rank": 1, "patch_size": (8, 0)}, lrfjax.InputError, "patch_size.*got 0"),
-        (IMAGE, {"rank": 1, "patch_size": 8}, lrfjax.InputTypeError, "patch_size.*got 8"),
-        (IMAGE, {"rank": 1, "patch": 1}, lrfjax.InputTypeError, "patch must be True or False"),
+        (IMAGE, {"rank": 1, "patch_size": (8, 0)}, lrfjax.InputError, "patch_size.*0"),
         (IMAGE, {"rank": 1, "entropy": "zip"}, lrfjax.InputError, "entropy.*'zip'"),
+        (IMAGE, {"quality": 1, "icc_profile": "x"}, lrfjax.InputTypeError, "icc_profile.*bytes"),
+        (IMAGE, {"quality": 1, "exif": 3}, lrfjax.InputTypeError, "exif must be bytes, got int"),
     ],
 )
 def test_codec_settings(encode, image, params, error, message):
@@ -150,14 +173,74 @@ def test_codec_settings(encode, image, params, error, message):
         encode(image, **params)
 
 
+def _classic(encode):
+    """Return what takes an encoder the classic way."""
+    settings = {"color_space": "YCbCr"}
+    return settings | ({"dictionary": "learned"} if encode is lrfjax.imf_encode else {})
+
+
+@pytest.mark.parametrize("encode", ENCODERS)
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"quality": (1, 2)}, lrfjax.InputError, "quality must be a scalar or hold 3"),
+        ({"quality": 101}, lrfjax.InputError, "quality must be.*got 101"),
+        ({"quality": "high"}, lrfjax.InputTypeError, "quality.*got 'high'"),
+        ({"rank": 5}, lrfjax.InputError, "rank must be between 1 and 4, got 5"),
+        ({"rank": np.array([1, 1])}, lrfjax.InputError, "rank.*one for each matrix"),
+        ({"rank": (1, 1, 99)}, lrfjax.InputError, "rank must be.*got 99"),
+        ({"target_bpp": 1}, lrfjax.InputError, "target_bpp needs color_space='rotated'"),
+        ({"target_psnr": 30}, lrfjax.InputError, "target_psnr needs color_space='rotated'"),
+        ({"rank": 1, "scale_factor": (0, 1)}, lrfjax.InputError, "scale_factor"),
+        ({"rank": 1, "scale_factor": 0.5}, lrfjax.InputTypeError, "scale_factor.*0.5"),
+        ({"rank": 1, "patch_size": (8, 0)}, lrfjax.InputError, "patch_size.*got 0"),
+        ({"rank": 1, "patch_size": 8}, lrfjax.InputTypeError, "patch_size.*got 8"),
+        ({"rank": 1, "patch": 1}, lrfjax.InputTypeError, "patch must be True or False"),
+        ({"rank": 1, "upsampling": "cubic"}, lrfjax.InputError, "upsampling.*'cubic'"),
+        ({"rank": 1, "entropy": "zip"}, lrfjax.InputError, "entropy.*'zip'"),
+    ],
+)
+def test_settings_of_the_classic_way(encode, params, error, message):
+    with pytest.raises(error, match=message):
+        encode(IMAGE, **_classic(encode), **params)
+
+
+@pytest.mark.parametrize("encode", ENCODERS)
+def test_the_classic_way_has_8_bits(encode):
+    with pytest.raises(lrfjax.InputError, match="uint16 needs color_space='rotated'"):
+        encode(IMAGE.astype(np.uint16), rank=1, **_classic(encode))
+
+
+LEARNED = {"dictionary": "learned", "color_space": "RGB"}
+
+
 @pytest.mark.parametrize(
     ("encode", "params", "error", "message"),
     [
-        (lrfjax.imf_encode, {"bounds": (5, 1)}, lrfjax.InputError, "bounds"),
-        (lrfjax.imf_encode, {"bounds": (0, 70000)}, lrfjax.InputError, "bounds must span"),
+        (lrfjax.imf_encode, {**LEARNED, "bounds": (5, 1)}, lrfjax.InputError, "bounds"),
+        (
+            lrfjax.imf_encode,
+            {**LEARNED, "bounds": (0, 70000)},
+            lrfjax.InputError,
+            "bounds must span",
+        ),
+        (lrfjax.imf_encode, {**LEARNED, "init": "warm"}, lrfjax.InputError, "init must be one of"),
         (lrfjax.imf_encode, {"num_iters": -2}, lrfjax.InputError, "num_iters"),
+        (lrfjax.imf_encode, {"effort": 0}, lrfjax.InputError, "effort must be between 1 and 3"),
+        (lrfjax.imf_encode, {"effort": 2.5}, lrfjax.InputTypeError, "effort must be an integer"),
+        (lrfjax.imf_encode, {"dictionary": "dst"}, lrfjax.InputError, "dictionary must be one of"),
+        (lrfjax.imf_encode, {"patch_size": (8, 8)}, lrfjax.InputError, r"patch_size must be \(16"),
+        (lrfjax.imf_encode, {"entropy": "deflate"}, lrfjax.InputError, "entropy must be"),
+        (
+            lrfjax.imf_encode,
+            {"dictionary": "learned", "entropy": "deflate"},
+            lrfjax.InputError,
+            "entropy must be",
+        ),
         (lrfjax.svd_encode, {"bits": 9}, lrfjax.InputError, "bits must be between 1 and 8, got 9"),
+        (lrfjax.svd_encode, {"patch_size": (4, 8)}, lrfjax.InputError, "patch_size.*got 4"),
         (lrfjax.nmf_encode, {"bits": 0}, lrfjax.InputError, "bits"),
+        (lrfjax.nmf_encode, {"num_iters": -1}, lrfjax.InputError, "num_iters"),
     ],
 )
 def test_settings_of_single_codecs(encode, params, error, message):
@@ -165,7 +248,44 @@ def test_settings_of_single_codecs(encode, params, error, message):
         encode(IMAGE, rank=1, **params)
 
 
-@pytest.mark.parametrize("decode", [lrfjax.decode, lrfjax.imf_decode, lrfjax.pil_decode])
+def test_targets_that_cannot_be_met():
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    with pytest.raises(lrfjax.InputError, match="the least for this image"):
+        lrfjax.imf_encode(noise, target_bpp=0.01)
+    with pytest.raises(lrfjax.InputError, match="the most for this image"):
+        lrfjax.imf_encode(noise, target_psnr=150)
+
+
+@pytest.mark.parametrize(
+    "read", [lrfjax.decode, lrfjax.imf_decode, lrfjax.read_factors, lrfjax.read_metadata]
+)
+def test_files_that_are_too_large_or_damaged(read):
+    data = lrfjax.imf_encode(IMAGE, quality=1)
+    with pytest.raises(lrfjax.FormatError, match="exceeds the limit of 100"):
+        read(data, max_pixels=100)
+    with pytest.raises(lrfjax.FormatError, match="damaged"):
+        read(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def test_files_of_another_codec():
+    data = lrfjax.imf_encode(IMAGE, quality=1)
+    for decode in (lrfjax.svd_decode, lrfjax.nmf_decode):
+        with pytest.raises(lrfjax.FormatError, match="a file of imf_encode"):
+            decode(data)
+
+
+@pytest.mark.parametrize(
+    "decode",
+    [
+        lrfjax.decode,
+        lrfjax.imf_decode,
+        lrfjax.pil_decode,
+        lrfjax.read_factors,
+        lrfjax.read_metadata,
+        account,
+        describe,
+    ],
+)
 @pytest.mark.parametrize("data", [b"", b"\0", b"nonsense" * 20])
 def test_foreign_bytes(decode, data):
     with pytest.raises(lrfjax.FormatError, match="data"):

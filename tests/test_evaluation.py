@@ -1,4 +1,6 @@
-"""Curves, measurements, figures and the compare job."""
+"""Curves, measurements, figures, the compare job, and what the bits of files are spent on."""
+
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,7 +9,11 @@ from matplotlib.colors import to_hex
 from scipy.interpolate import PchipInterpolator
 
 import lrfjax
+from lrfjax.codec.accounting import account
+from lrfjax.codec.container import DictionaryHeader
+from lrfjax.codec.frequency_contexts import BANDS
 from lrfjax.evaluation import compare
+from lrfjax.evaluation.describe import describe
 from lrfjax.evaluation.rate_distortion import rising_part
 from lrfjax.evaluation.sample import sample_image
 
@@ -23,9 +29,9 @@ def curves(photo):
     return {
         "IMF": [
             lrfjax.eval_compression(
-                photo, lrfjax.imf_encode, lrfjax.imf_decode, True, warm_up=False, rank=r
+                photo, lrfjax.imf_encode, lrfjax.imf_decode, True, warm_up=False, quality=q
             )
-            for r in (1, 2, 5)
+            for q in (0, 25, 45)
         ],
         "JPEG": [
             lrfjax.eval_compression(
@@ -65,7 +71,7 @@ def test_dominated_points_are_left_out():
 
 def test_eval_compression_has_the_published_keys(curves, photo):
     row = curves["IMF"][0]
-    data = lrfjax.imf_encode(photo, rank=1)
+    data = lrfjax.imf_encode(photo, quality=0)
     assert row["bit rate (bpp)"] == lrfjax.bits_per_pixel(photo.shape, data)
     assert row["compression ratio"] == lrfjax.compression_ratio(photo, data)
     assert np.array_equal(row["reconstructed"], lrfjax.imf_decode(data))
@@ -97,6 +103,13 @@ def test_rate_distortion_plot(curves):
     lines = {line.get_label(): line for line in ax.lines}
     assert to_hex(lines["IMF"].get_color()).upper() == "#0072B2"
     assert lines["JPEG"].get_xdata().tolist() == [r["bit rate (bpp)"] for r in curves["JPEG"]]
+
+
+def test_variants_of_a_method_share_its_colour(curves):
+    figure = lrfjax.plot_rate_distortion({"IMF": curves["IMF"], "IMF, paper": curves["JPEG"]})
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert lines["IMF"].get_color() == lines["IMF, paper"].get_color()
+    assert (lines["IMF"].get_linestyle(), lines["IMF, paper"].get_linestyle()) == ("-", "--")
 
 
 def test_convergence_plot_ends_where_the_solver_stopped(luma_matrix):
@@ -149,19 +162,17 @@ def test_the_sample_is_off_the_grid_it_was_coded_on():
 
 
 def test_compare_reports_solvers_and_codecs(photo, monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        compare,
-        "_CODECS",
-        {
-            name: (e, d, p, levels[:6:2] if p == "rank" else (5, 40, 80))
-            for name, (e, d, p, levels) in compare._CODECS.items()
-        },
-    )
+    levels = {"IMF": (0, 20, 50), "IMF, paper": (1, 4, 8), "JPEG": (5, 40, 80)}
+    few = {name: replace(compare.CODECS[name], levels=levels[name]) for name in levels}
+    monkeypatch.setattr(compare, "CODECS", few)
     steps = []
     found = compare.compare_image(photo, steps.append)
     assert len(steps) <= compare.num_steps()
-    assert set(found.curves) == {"IMF", "SVD", "NMF", "JPEG"}
-    assert set(found.bd_rates()) == set(found.curves)
+    assert set(found.curves) == set(found.bd_rates()) == set(few)
+    rates = [row["bit rate (bpp)"] for row in found.curves["IMF"]]
+    assert rates == sorted(rates)
+    # Settings in between are tried until a rate is near enough.
+    assert min(abs(rate / 0.5 - 1) for rate in rates) < 0.03
     for name in ("IMF", "NMF"):
         error = float(found.solvers[name].result.history.relative_error[-1])
         assert found.svd_bound < error < 3 * found.svd_bound
@@ -171,3 +182,80 @@ def test_compare_reports_solvers_and_codecs(photo, monkeypatch, tmp_path):
     paths = compare.write_pictures(found, tmp_path)
     assert [p.name for p in paths] == ["rate_distortion.png", "convergence.png", "collage.png"]
     assert all(lrfjax.read_image(p).std() > 5 for p in paths)
+
+
+def test_compare_has_the_default_codecs_and_the_published_one():
+    assert list(compare.CODECS) == ["IMF", "SVD", "NMF", "IMF, paper", "JPEG"]
+    for name in ("IMF", "SVD", "NMF"):
+        assert not compare.CODECS[name].fixed
+    assert compare.CODECS["IMF, paper"].fixed == lrfjax.PAPER_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("encode", "settings"),
+    [
+        (lrfjax.imf_encode, {"quality": 40}),
+        (lrfjax.svd_encode, {"quality": 20}),
+        (lrfjax.imf_encode, {"rank": 3, **lrfjax.PAPER_SETTINGS, "entropy": "context"}),
+        (lrfjax.imf_encode, {"rank": 3, **lrfjax.PAPER_SETTINGS}),
+    ],
+)
+def test_the_bits_of_a_file_are_accounted_for(photo, encode, settings):
+    data = encode(photo, **settings, exif=b"some bytes")
+    contents, found = lrfjax.read_factors(data), account(data)
+    assert sum(contents.sizes.values()) == len(data)
+    shares = sum(share.bits for share in found.shares)
+    assert np.isclose(shares + found.choices + found.rest, 8 * contents.sizes["factors"])
+    # Counts, the means of columns' places, and words at the ends are little.
+    assert -64 < found.rest < 250
+    assert (found.choices > 0) == bool(contents.kinds)
+    if isinstance(contents.header, DictionaryHeader):
+        for plane, f in enumerate(contents.factors):
+            bands = [s for s in found.shares if s.matrix == plane]
+            assert [s.columns for s in bands] == list(BANDS)
+            for share in bands[1:]:
+                # A band with an entry takes bits, at least one for each sign.
+                signs = np.count_nonzero(f.u[:, slice(*share.columns)])
+                assert share.bits >= signs
+                assert (share.bits > 0) or not signs
+    else:
+        for matrix, f in enumerate(contents.factors):
+            for factor in "UV":
+                columns = [s for s in found.shares if (s.matrix, s.factor) == (matrix, factor)]
+                assert [s.columns[0] for s in columns] == list(range(f.u.shape[1]))
+                assert all(s.bits > 0 for s in columns)
+
+
+def test_contexts_and_deflate_code_the_same_factors(photo):
+    settings = {"rank": 3, **lrfjax.PAPER_SETTINGS}
+    deflate = lrfjax.imf_encode(photo, **settings)
+    context = lrfjax.imf_encode(photo, **{**settings, "entropy": "context"})
+    for a, b in zip(*(lrfjax.read_factors(d).factors for d in (deflate, context)), strict=True):
+        assert np.array_equal(a.u, b.u)
+        assert np.array_equal(a.v, b.v)
+    assert len(context) < len(deflate)
+
+
+def test_a_description_names_what_is_in_the_file(photo):
+    rgba = np.dstack([photo, photo[..., 1]])
+    text = describe(lrfjax.imf_encode(rgba, quality=30, icc_profile=b"abc"))
+    for part in (
+        "120 x 96",
+        "8 bits",
+        "3 planes",
+        "alpha",
+        "icc_profile 3 bytes",
+        "U 2",
+        "choices",
+    ):
+        assert part in text
+    wide = describe(lrfjax.imf_encode(photo[..., 0].astype(np.uint16) * 257, quality=30))
+    assert "16 bits, gray" in wide
+    assert "U 1" not in wide
+    paper = describe(lrfjax.imf_encode(photo, rank=3, **lrfjax.PAPER_SETTINGS))
+    for part in ("deflate", "YCbCr", "60 x 48", "180 x 64, rank 3", "U in [-16, 15]", "column 2"):
+        assert part in paper
+    with pytest.raises(lrfjax.FormatError):
+        describe(b"nothing")
+    with pytest.raises(lrfjax.InputTypeError):
+        account("nothing")

@@ -3,12 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import lrfjax
 from lrfjax.image import color, patches, resample
 
 SIDES = st.integers(1, 40)
@@ -88,39 +86,6 @@ def test_upsampling_by_a_whole_factor_repeats_and_is_undone_by_the_mean(small, f
     assert np.array_equal(large, plane.repeat(factor, axis=0).repeat(factor, axis=1))
     back = resample.downsample(large.astype(jnp.float32), small)
     assert np.allclose(back, plane, atol=1e-3)
-
-
-def test_images_are_read_whatever_their_mode(tmp_path, photo):
-    for mode, name in (("L", "a.png"), ("RGB", "b.png"), ("P", "c.png"), ("CMYK", "d.tiff")):
-        Image.fromarray(photo).convert(mode).save(tmp_path / name)
-        pixels = lrfjax.read_image(tmp_path / name)
-        assert pixels.dtype == np.uint8
-        assert pixels.shape == (photo.shape[:2] if mode == "L" else photo.shape)
-    assert np.array_equal(lrfjax.read_image(tmp_path / "b.png"), photo)
-
-
-def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path, photo):
-    rgba = Image.fromarray(photo).convert("RGBA")
-    rgba.save(tmp_path / "opaque.png")
-    assert np.array_equal(lrfjax.read_image(tmp_path / "opaque.png"), photo)
-    rgba.putalpha(100)
-    rgba.save(tmp_path / "clear.png")
-    with pytest.raises(lrfjax.InputError, match="transparency"):
-        lrfjax.read_image(tmp_path / "clear.png")
-
-
-def test_a_transparent_color_is_refused_too(tmp_path, photo):
-    color = tuple(int(c) for c in photo[0, 0])
-    Image.fromarray(photo).save(tmp_path / "color.png", transparency=color)
-    with pytest.raises(lrfjax.InputError, match="transparency"):
-        lrfjax.read_image(tmp_path / "color.png")
-
-
-def test_orientation_is_applied(tmp_path, photo):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(photo).save(tmp_path / "turned.png", exif=exif)
-    assert np.array_equal(lrfjax.read_image(tmp_path / "turned.png"), np.rot90(photo, -1))
 
 
 def test_transformations_run_under_jit(photo):

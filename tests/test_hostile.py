@@ -1,0 +1,338 @@
+"""Hostile input is refused: at once where it claims too much, and never with another error."""
+
+import time
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lrfjax
+from lrfjax.codec import ans, container, dictionary_coder, factor_coder, magnitudes, tiles, trained
+from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
+from lrfjax.codec.dictionary_decode import render
+from lrfjax.codec.frequency_contexts import BANDS
+from tests import fuzzing
+from tests.make_golden import FILES, read
+
+SMALL = ("dct_pixel_gray", "svd_pixel", "dct_constant", "imf_linear")
+HUGE = 2**31 - 1
+seeds = st.integers(0, 2**32)
+
+
+def refused(data, **params):
+    """Return what the decoder says."""
+    with pytest.raises(lrfjax.FormatError) as caught:
+        lrfjax.decode(data, **params)
+    return str(caught.value)
+
+
+def headed(name, *parts):
+    """Return a golden file with another header."""
+    return write_chunks([(b"H", b"".join(parts)), *read_chunks(read(name))[1:]])
+
+
+# Headers as lists of their numbers, as bytes, and beside each what it must not be.
+NO_PLANES = [b"\0", b"\2", b"\4", b"\xff"]
+NO_DEPTH = [b"\0", b"\1", b"\x0c", b"\x20", b"\xff"]
+NO_STEP = [varint(0), varint(container.MAX_STEP + 1), varint(HUGE), b"\xff" * 6]
+NO_COLOR = [varint(24579), signed_varint(-(2**29)), varint(HUGE)]
+NO_SIDE = [varint(0), varint(HUGE), varint(2**27), b"\xff\xff\xff\xff\x7f", b"\x80" * 9 + b"\1"]
+
+
+def finish(planes):
+    color = [(signed_varint(4096 * (i % 4 == 0)), NO_COLOR) for i in range(9)]
+    return [
+        (bytes([planes]), NO_PLANES),
+        (b"\x08", NO_DEPTH),
+        (b"\x13", []),
+        *[(varint(300), NO_STEP)] * planes,
+        *(color if planes == 3 else []),
+    ]
+
+
+def dictionary_header(planes):
+    no_rows = [varint(n) for n in (0, 3, 4, 2**20, HUGE)]
+    size = [(varint(24), NO_SIDE), (varint(40), NO_SIDE)]
+    return [(b"\0", [b"\2", b"\x80", b"\xff"]), *size, (varint(2), no_rows), *finish(planes)]
+
+
+def learned_header(space, patch=8):
+    no_choice = [b"\3", b"\4", b"\x80", b"\xff"]
+    no_patch = [varint(n) for n in (0, 1025, 2**16, HUGE)]
+    no_chroma = [varint(n) for n in (0, 41, HUGE)]
+    no_rank = [varint(n) for n in (0, 500, 4097, HUGE)]
+    no_scale = [varint(0), varint(2**30), varint(HUGE)]
+    matrices = {"gray": 1, "RGB": 1, "YCbCr": 3, "rotated": 3}[space]
+    chroma = [(varint(12), no_chroma), (varint(20), no_chroma), (b"\1", no_choice)]
+    return [
+        (b"\1", [b"\2", b"\x80", b"\xff"]),
+        (b"\0", no_choice),
+        (b"\1", no_choice),
+        (bytes([container.COLOR_SPACES.index(space)]), [b"\4", b"\x80", b"\xff"]),
+        (b"\1", [b"\4", b"\5", b"\x80", b"\xff"]),
+        (varint(24), NO_SIDE),
+        (varint(40), NO_SIDE),
+        *(chroma if space == "YCbCr" else []),
+        *[(varint(patch), no_patch)] * 2,
+        *(finish(3) if space == "rotated" else []),
+        *[(varint(2), no_rank)] * matrices,
+        (varint(200), [varint(2**16), varint(HUGE)]),
+        (signed_varint(-100), [signed_varint(-(2**25) - 1), signed_varint(2**25), varint(HUGE)]),
+        *[(varint(3), no_scale), (b"\4", [b"\x1f", b"\x20", b"\x40", b"\xff"])] * matrices,
+        *([(signed_varint(-5), [signed_varint(513), varint(HUGE)])] * 3)[
+            : 3 * (space == "rotated")
+        ],
+    ]
+
+
+TEMPLATES = [
+    dictionary_header(1),
+    dictionary_header(3),
+    *map(learned_header, ("gray", "RGB", "YCbCr", "rotated")),
+]
+
+
+def hostile_header(rng):
+    """Return a header with a wrong number or more, or cut off, or that goes on."""
+    template = TEMPLATES[rng.integers(0, len(TEMPLATES))]
+    parts = [good for good, _ in template]
+    case = rng.integers(0, 12)
+    if case == 0:
+        return b"".join(parts)[: rng.integers(0, len(b"".join(parts)))]
+    if case == 1:
+        return b"".join(parts) + rng.bytes(rng.integers(1, 20))
+    for _ in range(rng.integers(1, 4)):
+        fields = [i for i, (_, bad) in enumerate(template) if bad]
+        place = fields[rng.integers(0, len(fields))]
+        bad = template[place][1]
+        parts[place] = bad[rng.integers(0, len(bad))]
+    return b"".join(parts)
+
+
+def test_the_headers_to_be_spoiled_are_fine():
+    for template in TEMPLATES:
+        container._read_header(b"".join(good for good, _ in template), 10_000)
+
+
+def test_a_thousand_hostile_headers_are_refused_in_no_time():
+    rng = np.random.default_rng(0)
+    slow = {}
+    for _ in range(1000):
+        data = headed("dct_gray", hostile_header(rng))
+        times = []
+        while not times or (min(times) >= 0.01 and len(times) < 5):
+            start = time.perf_counter()
+            refused(data)
+            times.append(time.perf_counter() - start)
+        if min(times) >= 0.01:
+            slow[data.hex()] = min(times)
+    assert not slow
+
+
+@pytest.mark.parametrize("name", ["dct_rgb", "svd_rgb", "imf_linear", "imf_paper"])
+def test_huge_claims_are_refused_before_anything_is_allocated(name):
+    body = read_chunks(read(name))[0][1]
+    at = 1 if name.startswith("dct") else 5
+    start = Reader(body, at)
+    size = start.varint("height"), start.varint("width")
+    for height, width in ((HUGE, HUGE), (1, 89_478_486), (9460, 9460), (HUGE, 1)):
+        data = headed(name, body[:at], varint(height), varint(width), body[start.position :])
+        tracemalloc.start()
+        assert "exceeds the limit of 89478485" in refused(data)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+        tracemalloc.stop()
+    pixels = size[0] * size[1]
+    assert f"exceeds the limit of {pixels - 1}" in refused(read(name), max_pixels=pixels - 1)
+    assert lrfjax.decode(read(name), max_pixels=4 * pixels).size >= pixels
+
+
+@pytest.mark.parametrize("name", [*FILES][:24])
+def test_every_prefix_is_refused(name):
+    data = read(name)
+    for end in range(len(data)):
+        refused(data[:end])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_flipped_bit_is_noticed(name):
+    data = read(name)
+    assert len(data) < 300
+    for bit in range(8 * len(data)):
+        broken = bytearray(data)
+        broken[bit // 8] ^= 1 << bit % 8
+        refused(bytes(broken))
+
+
+def test_what_comes_after_the_end_is_refused():
+    for name in SMALL:
+        for more in (b"\0", b"F", bytes(9), read(name)):
+            refused(read(name) + more)
+
+
+def test_other_versions_chunks_and_kinds_are_refused():
+    data = read("dct_rgba")
+    chunks = read_chunks(data)
+    head, alpha, factors = chunks
+    assert "version 9" in refused(data[:4] + b"\x09" + data[5:])
+    assert "version 1" in refused(data[:4] + b"\x01" + data[5:])
+    assert "not an lrfjax file" in refused(b"\x89PNG\r\n")
+    assert "not an lrfjax file" in refused(b"")
+    assert "header" in refused(data[:5])
+    assert "b'Z' is unknown" in refused(write_chunks([*chunks, (b"Z", b"")]))
+    assert "kind of file 2" in refused(write_chunks([(b"H", b"\2" + head[1][1:]), *chunks[1:]]))
+    for wrong in (
+        [alpha, head, factors],
+        [head, alpha, alpha, factors],
+        [head, factors, alpha],
+        [head, head, alpha, factors],
+        [alpha, factors],
+    ):
+        refused(write_chunks(wrong))
+
+
+@pytest.mark.parametrize("name", ["dct_rgb", "dct_tiles", "svd_rgb", "imf_paper"])
+def test_each_tile_is_there_once(name):
+    chunks = read_chunks(read(name))
+    assert "chunks of factors" in refused(write_chunks(chunks[:-1]))
+    assert "chunks of factors" in refused(write_chunks([*chunks, chunks[-1]]))
+    assert "chunks of factors" in refused(write_chunks(chunks[:1]))
+
+
+def test_alpha_is_for_color_images_of_8_bits():
+    alpha = zlib.compress(bytes(24 * 40))
+    for name in ("dct_gray", "dct_gray16", "dct_rgb16", "imf_gray", "imf_wide"):
+        chunks = read_chunks(read(name))
+        assert "alpha" in refused(write_chunks([chunks[0], (b"A", alpha), *chunks[1:]]))
+
+
+@pytest.mark.parametrize(
+    "alpha",
+    [
+        zlib.compress(bytes(10**8)),
+        zlib.compress(bytes(24 * 40 - 1)),
+        zlib.compress(bytes(24 * 40)) + b"\0",
+        zlib.compress(bytes(24 * 40))[:-1],
+        b"",
+        b"\0" * 20,
+    ],
+    ids=["bomb", "short", "more", "cut", "empty", "zeros"],
+)
+def test_alpha_of_another_size_is_refused(alpha):
+    chunks = read_chunks(read("dct_rgb"))
+    data = write_chunks([chunks[0], (b"A", alpha), *chunks[1:]])
+    tracemalloc.start()
+    assert "alpha" in refused(data)
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def test_a_deflate_bomb_is_cut_off():
+    coder = zlib.compressobj(9, zlib.DEFLATED, -15)
+    bomb = coder.compress(bytes(10**8)) + coder.flush()
+    chunks = read_chunks(read("imf_paper"))
+    tracemalloc.start()
+    assert "entries" in refused(write_chunks([chunks[0], (b"F", bomb)]))
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def test_mutants_are_decoded_or_refused():
+    found = fuzzing.fuzz(2000, seed=0)
+    assert sum(found.values()) == 2000
+    assert set(found) <= {"decoded", "FormatError"}
+    assert found["decoded"] > 20
+
+
+# Targets of their own: what mutants of whole files hardly ever reach.
+some = settings(max_examples=100, deadline=None)
+
+
+@given(counts=st.lists(st.integers(0, 255), min_size=4, max_size=4).filter(any))
+@some
+def test_any_counts_make_a_table(counts):
+    frequencies = ans.table_from_counts(np.array(counts)).frequencies
+    assert frequencies.sum() == ans.TOTAL
+    assert frequencies.min() >= 1
+    body = bytes([1, 0, *counts]) + np.array([7, 9, 1], "<u4").tobytes()
+    u_or_error(lambda: tiles.read_tile(body, (3, 3), (40,)))
+
+
+def u_or_error(call):
+    """Return what a call returns, or None if it raises FormatError; anything else is an error."""
+    try:
+        return call()
+    except lrfjax.FormatError:
+        return None
+
+
+def words(rng, count=None):
+    count = int(rng.integers(0, 60)) if count is None else count
+    data = rng.integers(0, 2**32, count, dtype=np.uint64)
+    # Words of zeros and of ones are what broken files are made of.
+    data[rng.random(count) < 0.1] = 0
+    data[rng.random(count) < 0.1] = 2**32 - 1
+    return np.append(data, 1 + rng.integers(0, 2**32 - 1)).astype("<u4").tobytes()
+
+
+@given(seed=seeds)
+@some
+def test_random_words_give_symbols_in_their_range(seed):
+    rng = np.random.default_rng(seed)
+    decoder = ans.SymbolDecoder(words(rng))
+    reader = magnitudes.MagnitudeReader(decoder)
+    for _ in range(3):
+        size = int(rng.integers(2, 300))
+        table = ans.table_from_counts(rng.integers(0, 1000, size) + (np.arange(size) == 0))
+        symbols = decoder.take(int(rng.integers(0, 50)), table)
+        assert symbols.min(initial=0) >= 0
+        assert symbols.max(initial=0) < size
+        classes = rng.integers(0, magnitudes.NUM_CLASSES, 20).astype(np.uint8)
+        found = u_or_error(lambda c=classes: reader.by_class(c, trained.factor_tables()[0]))
+        if found is not None:
+            assert 0 <= found.min() <= found.max() <= magnitudes.MAX_ENTRY
+    u_or_error(decoder.finish)
+
+
+@given(seed=seeds)
+@some
+def test_random_words_give_dictionary_factors_that_can_be_rendered(seed):
+    rng = np.random.default_rng(seed)
+    bands = tuple(rng.integers(1, len(BANDS) + 1, 3).tolist())
+    steps = tuple(rng.choice([1, 16, 300, container.MAX_STEP], 3).tolist())
+    stack = dictionary_coder.Stack((2, 3), bands, steps, int(rng.integers(0, 32)))
+    decoder = ans.SymbolDecoder(words(rng, 400))
+    u = u_or_error(
+        lambda: dictionary_coder.walk(dictionary_coder.DecodingSource(decoder, stack), stack)
+    )
+    if u is None:
+        return
+    inverse = rng.integers(-4096, 4097, (3, 3))
+    finishing = container.Finish(8, tuple(map(tuple, inverse.tolist())), steps, 255)
+    header = container.DictionaryHeader((32, 48), 2, finishing)
+    pixels = render(header, [(u, rng.integers(0, 4, 6).astype(np.int32))])
+    assert (pixels.shape, pixels.dtype) == ((32, 48, 3), np.uint8)
+
+
+@given(seed=seeds, grid=st.sampled_from([(1, 1), (1, 9), (4, 5)]), kind=st.integers(0, 1))
+@some
+def test_random_words_give_learned_factors_in_their_range(seed, grid, kind):
+    rng = np.random.default_rng(seed)
+    decoder = ans.SymbolDecoder(words(rng, 100))
+    source = factor_coder.DecodingSource(decoder, has_signs=bool(rng.integers(0, 2)))
+    factor = u_or_error(lambda: factor_coder.walk(source, 8, grid, kind))
+    if factor is not None:
+        assert factor.shape == (grid[0] * grid[1], 8)
+        assert np.abs(factor).max() <= magnitudes.MAX_ENTRY
+
+
+@given(seed=seeds, name=st.sampled_from(["dct_gray", "dct_rgb", "svd_rgb", "imf_paper_contexts"]))
+@some
+def test_random_bodies_are_refused(seed, name):
+    rng = np.random.default_rng(seed)
+    head, (tag, body) = read_chunks(read(name))
+    start = int(rng.integers(0, 8))
+    broken = body[:start] + words(rng)
+    u_or_error(lambda: lrfjax.decode(write_chunks([head, (tag, broken)])))
