@@ -72,7 +72,8 @@ def sweep_errors(data: Path, reference: Path) -> dict[int, np.ndarray]:
         y, cb, _ = to_matrices(image, layout=layout)
         matrices[path.stem, "Y"], matrices[path.stem, "Cb"] = y, cb
     found = defaultdict(list)
-    for (image, channel, rank), errors in tqdm(published.items(), desc="sweeps", leave=False):
+    here = {key: errors for key, errors in published.items() if key[:2] in matrices}
+    for (image, channel, rank), errors in tqdm(here.items(), desc="sweeps", leave=False):
         result = lrfjax.imf(matrices[image, channel], rank)
         for sweep in (1, 2, 5, 10):
             ours = float(result.history.relative_error[sweep])
