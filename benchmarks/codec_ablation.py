@@ -1,6 +1,6 @@
 """What each part of the default codec is worth: BD-rates against JPEG with parts left out.
 
-    python -m benchmarks.codec_ablation --data KODAK [--images N]
+    python -m benchmarks.codec_ablation --data KODAK [--images N] [--rows N]
 
 PSNR over RGB, log-rate by PCHIP, 0.1 to 1.5 bpp, mean over the images. Each row changes one thing
 of the codec with ``effort=2``, so the rows do not add up.
@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 import lrfjax
 from benchmarks.report import environment, images
-from lrfjax.codec import container, dictionary_encode, magnitudes, tiles
+from lrfjax.codec import container, dictionary_encode, tiles
+from lrfjax.codec.entropy import magnitudes
 from lrfjax.evaluation.rate_distortion import restrict_rates
 
 STEPS = (9, 13, 20, 30, 45, 70, 110, 160)
@@ -100,14 +101,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, help="take the first N only")
+    parser.add_argument("--rows", type=int, help="print the first N rows only")
     options = parser.parse_args()
+    variants = dict(list(VARIANTS.items())[: options.rows])
     found = images(options.data)[: options.images]
-    rates: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    with tqdm(total=len(found) * len(VARIANTS), unit="curve") as bar:
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    with tqdm(total=len(found) * len(variants), unit="curve") as bar:
         for path in found:
             image = lrfjax.read_image(path)
             anchor = jpeg_curve(image)
-            for name, (effort, color_space, change) in VARIANTS.items():
+            for name, (effort, color_space, change) in variants.items():
                 bar.set_postfix_str(f"{path.stem} {name}")
                 with change():
                     rates[name].append(lrfjax.bd_rate(*anchor, *curve(image, effort, color_space)))

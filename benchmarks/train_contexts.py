@@ -1,6 +1,6 @@
-"""Train the static contexts and tables of the dictionary coder: ``lrfjax/codec/trained.npz``.
+"""Train the contexts and tables of the entropy coder: ``lrfjax/codec/entropy/trained.npz``.
 
-    python -m benchmarks.train_contexts --data PHOTOS --out lrfjax/codec/trained.npz
+    python -m benchmarks.train_contexts --data PHOTOS --out lrfjax/codec/entropy/trained.npz
 
 Weights come first: gradient descent on the code length of a geometric model whose mean they
 predict. Then the tables: the codec itself runs over the photographs and counts what it decides,
@@ -22,12 +22,13 @@ from scipy.optimize import nnls
 from tqdm import tqdm
 
 import lrfjax
-from lrfjax.codec import dictionary_coder, factor_coder, interlaced, learned_encode, trained
-from lrfjax.codec.ans import SymbolEncoder
-from lrfjax.codec.checkerboard import checkerboard
-from lrfjax.codec.context_gradient import rate_gradient
+from lrfjax.codec import learned_encode
 from lrfjax.codec.dictionaries import analyze, choose
-from lrfjax.codec.frequency_contexts import (
+from lrfjax.codec.entropy import dictionary_coder, factor_coder, interlaced, trained
+from lrfjax.codec.entropy.ans import SymbolEncoder
+from lrfjax.codec.entropy.checkerboard import checkerboard
+from lrfjax.codec.entropy.context_gradient import rate_gradient
+from lrfjax.codec.entropy.frequency_contexts import (
     ATOMS,
     BANDS,
     MAX_MAGNITUDE,
@@ -36,8 +37,8 @@ from lrfjax.codec.frequency_contexts import (
     WEIGHT_ONE,
     group_masks,
 )
+from lrfjax.codec.entropy.magnitudes import ESCAPE, NUM_CLASSES
 from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.magnitudes import ESCAPE, NUM_CLASSES
 from lrfjax.codec.planes import color_rotation, to_patches
 from lrfjax.codec.rate_control import LAGRANGIAN
 from lrfjax.codec.settings import make_layout, resolve_ranks

@@ -24,7 +24,7 @@ from lrfjax.evaluation.measure import eval_compression
 from lrfjax.evaluation.plots import plot_convergence, plot_rate_distortion, vis_collage, vis_image
 from lrfjax.evaluation.rate_distortion import bd_rate
 from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psnr, ssim
-from lrfjax.image.reading import read_image
+from lrfjax.image.reading import Picture, read_image, read_picture
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
 from lrfjax.solvers.factorize import factorize, imf, nmf, reconstruct, svd
 from lrfjax.solvers.gradient import factorize_gradient
@@ -46,6 +46,7 @@ __all__ = [
     "IntegerBox",
     "LrfError",
     "NonNegative",
+    "Picture",
     "Real",
     "Result",
     "SolverError",
@@ -76,6 +77,7 @@ __all__ = [
     "read_factors",
     "read_image",
     "read_metadata",
+    "read_picture",
     "reconstruct",
     "ssim",
     "svd",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lrfjax
+from lrfjax.codec import container
 from tests.make_golden import deep
 
 IMF, SVD, NMF = lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode
@@ -84,6 +85,7 @@ VALUE, TYPE = lrfjax.InputError, lrfjax.InputTypeError
         (NMF, {"entropy": "zip", **CLASSIC}, VALUE, "entropy.*zip"),
         (IMF, {"bounds": (5, 1), **LEARNED, **CLASSIC}, VALUE, "bounds"),
         (IMF, {"bounds": (-40000, 40000), **LEARNED, **CLASSIC}, VALUE, "bounds.*40000"),
+        (IMF, {"bounds": (0, 45000), "rank": 1, **LEARNED, **CLASSIC}, VALUE, "bounds.*45000"),
     ],
 )
 def test_bad_arguments_are_named(encode, params, error, said, photo):
@@ -116,3 +118,25 @@ def test_the_classic_way_has_no_16_bits(encode, photo):
     params = CLASSIC if encode is not IMF else PAPER
     with pytest.raises(lrfjax.InputError, match="uint16"):
         encode(deep(small(photo)), quality=50, **params)
+
+
+@pytest.mark.parametrize("way", [lrfjax.decode, lrfjax.read_metadata, lrfjax.read_factors])
+def test_pixel_limits_are_checked(way, photo):
+    data = IMF(small(photo), quality=50)
+    with pytest.raises(TYPE, match=r"max_pixels.*many"):
+        way(data, max_pixels="many")
+    with pytest.raises(VALUE, match=r"max_pixels.*0"):
+        way(data, max_pixels=0)
+
+
+def test_contexts_have_a_limit_of_rows(photo, monkeypatch):
+    monkeypatch.setattr(container, "MAX_CELLS", 300)
+    image = photo[..., 0]
+    with pytest.raises(VALUE, match="300 rows"):
+        SVD(image, rank=1, patch_size=(4, 4), **CLASSIC)
+    with pytest.raises(VALUE, match="patches"):
+        SVD(np.tile(image, (2, 1)), rank=1)
+    data = SVD(image, rank=1, **CLASSIC)
+    monkeypatch.setattr(container, "MAX_CELLS", 100)
+    with pytest.raises(lrfjax.FormatError, match="beyond 100"):
+        lrfjax.decode(data)

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec import (
+from lrfjax.codec.entropy import (
     ans,
     deflate,
     dictionary_coder,
@@ -15,7 +15,7 @@ from lrfjax.codec import (
     magnitudes,
     trained,
 )
-from lrfjax.codec.ans import (
+from lrfjax.codec.entropy.ans import (
     CompiledStack,
     ReferenceStack,
     SymbolDecoder,
@@ -23,8 +23,8 @@ from lrfjax.codec.ans import (
     table_from_counts,
     uniform,
 )
-from lrfjax.codec.frequency_contexts import ATOMS, BANDS, MAX_MAGNITUDE
-from lrfjax.codec.magnitudes import ESCAPE, MAX_ENTRY, NUM_CLASSES
+from lrfjax.codec.entropy.frequency_contexts import ATOMS, BANDS, MAX_MAGNITUDE
+from lrfjax.codec.entropy.magnitudes import ESCAPE, MAX_ENTRY, NUM_CLASSES
 from lrfjax.codec.quantize import Range, quantize, scale_at_least
 
 needs_wheel = pytest.mark.skipif(ans.constriction is None, reason="constriction is not installed")

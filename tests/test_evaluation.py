@@ -11,7 +11,7 @@ from scipy.interpolate import PchipInterpolator
 import lrfjax
 from lrfjax.codec.accounting import account
 from lrfjax.codec.container import DictionaryHeader
-from lrfjax.codec.frequency_contexts import BANDS
+from lrfjax.codec.entropy.frequency_contexts import BANDS
 from lrfjax.evaluation import compare
 from lrfjax.evaluation.describe import describe
 from lrfjax.evaluation.rate_distortion import rising_part

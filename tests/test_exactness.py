@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec import ans, container, dictionaries, planes, tiles
+from lrfjax.codec import container, dictionaries, planes, tiles
 from lrfjax.codec.container import Finish
-from lrfjax.codec.frequency_contexts import BANDS
+from lrfjax.codec.entropy import ans
+from lrfjax.codec.entropy.frequency_contexts import BANDS
 from tests import reference_decoder
 from tests.make_golden import FILES, checksum, read, sums
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec import ans, container, dictionary_coder, factor_coder, magnitudes, tiles, trained
+from lrfjax.codec import container, tiles
 from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
 from lrfjax.codec.dictionary_decode import render
-from lrfjax.codec.frequency_contexts import BANDS
+from lrfjax.codec.entropy import ans, dictionary_coder, factor_coder, magnitudes, trained
+from lrfjax.codec.entropy.frequency_contexts import BANDS
 from tests import fuzzing
 from tests.make_golden import FILES, read
 

@@ -10,22 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec import (
-    container,
-    deflate,
-    dictionary_coder,
-    factor_coder,
-    interlaced,
-    magnitudes,
-    tiles,
-)
-from lrfjax.codec.ans import SymbolDecoder, Table, table_from_counts
-from lrfjax.codec.chunks import Reader
+from lrfjax import checks
+from lrfjax.codec import container, tiles
 from lrfjax.codec.container import DictionaryHeader, LearnedHeader
-from lrfjax.codec.dictionaries import NUM_KINDS
-from lrfjax.codec.dictionary_coder import Stack
-from lrfjax.codec.frequency_contexts import BANDS
-from lrfjax.codec.magnitudes import ClassTables
+from lrfjax.codec.entropy import deflate, dictionary_coder, factor_coder, interlaced, magnitudes
+from lrfjax.codec.entropy.ans import SymbolDecoder, Table
+from lrfjax.codec.entropy.dictionary_coder import Stack
+from lrfjax.codec.entropy.frequency_contexts import BANDS
+from lrfjax.codec.entropy.magnitudes import ClassTables
 from lrfjax.errors import InputTypeError
 from lrfjax.image.reading import MAX_PIXELS
 
@@ -86,7 +78,7 @@ def account(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Account:
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
-    file = container.read(bytes(data), max_pixels)
+    file = container.read(bytes(data), checks.integer("max_pixels", max_pixels, 1))
     choices = 0.0
     if isinstance(file.header, DictionaryHeader):
         shares, choices = _account_tiles(file)
@@ -216,18 +208,13 @@ def _account_tiles(file: container.File) -> tuple[list[Share], float]:
     steps = file.header.finish.steps
     total, choices = np.zeros((len(steps), len(BANDS))), 0.0
     for body, grid in zip(file.bodies, file.header.grids, strict=True):
-        _, kinds = tiles.read_tile(body, grid, steps)
-        # The head of a tile, which was found good just now.
-        reader = Reader(body)
-        bands = tuple(reader.varint("number of bands") for _ in steps)
-        skip = reader.byte("class")
-        counts = np.array([reader.byte("count of a dictionary") for _ in range(NUM_KINDS)])
-        decoder = _CountingDecoder(reader.rest())
-        if np.count_nonzero(counts) > 1:
-            decoder.take(len(kinds), table_from_counts(counts))
+        stack, counts, symbols = tiles.read_head(body, grid, steps)
+        decoder = _CountingDecoder(symbols)
+        tiles.read_kinds(decoder, counts, grid)
         choices += decoder.bits
-        source = _TileSource(decoder, stack := Stack(grid, bands, steps, skip))
+        source = _TileSource(decoder, stack)
         dictionary_coder.walk(source, stack)
+        decoder.finish()
         total += source.bits
     shares = [
         Share(plane, "U", columns, float(bits))

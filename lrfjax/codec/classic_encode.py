@@ -12,9 +12,11 @@ import numpy as np
 from jax import Array
 
 from lrfjax import checks
-from lrfjax.codec import container, deflate
-from lrfjax.codec.ans import SymbolEncoder
-from lrfjax.codec.factor_coder import EncodingSource, walk
+from lrfjax.codec import container
+from lrfjax.codec.entropy import deflate
+from lrfjax.codec.entropy.ans import SymbolEncoder
+from lrfjax.codec.entropy.factor_coder import EncodingSource, walk
+from lrfjax.codec.entropy.magnitudes import MAX_ENTRY
 from lrfjax.codec.layout import Layout, to_matrices
 from lrfjax.codec.quantize import IntegerFactors, Range, Scale, product_limit, quantize
 from lrfjax.codec.settings import make_layout, resolve_ranks
@@ -43,6 +45,8 @@ def imf(
     if upper - lower > deflate.MAX_SPAN:
         raise InputError(f"bounds must span at most {deflate.MAX_SPAN}, got {bounds}")
     limits = Range(lower, upper - lower)
+    if entropy == "context" and limits.largest > MAX_ENTRY:
+        raise InputError(f"bounds must be within {MAX_ENTRY} for contexts, got {bounds}")
     checks.one_of("init", init, ("svd", "balanced", "random"))
 
     def solve(x: Array, rank: int) -> IntegerFactors:
@@ -124,6 +128,9 @@ def _encode(
     checks.one_of("entropy", entropy, container.ENTROPY_CODERS)
     layout = make_layout(pixels.shape, *layout_settings)
     ranks = resolve_ranks(layout, rank, quality)
+    if entropy == "context" and max(map(max, layout.matrix_shapes)) > container.MAX_CELLS:
+        shapes = layout.matrix_shapes
+        raise InputError(f"entropy='context' codes {container.MAX_CELLS} rows, not {shapes}")
     matrices = to_matrices(pixels, layout=layout)
     factors = [solve(x, r) for x, r in zip(matrices, ranks, strict=True)]
     headers = tuple(

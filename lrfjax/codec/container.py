@@ -19,6 +19,8 @@ UPSAMPLINGS = ("nearest", "linear")
 DICTIONARY, LEARNED = 0, 1
 MAX_STEP = 1 << 14
 MAX_RANK = 1 << 12
+MAX_CELLS = 1 << 21
+"""The rows of a factor that is coded with contexts, which take more memory than pixels do."""
 MAX_TILE_PATCHES = 1 << 14
 """A tile is held in memory at a time, some kilobytes for each patch."""
 
@@ -302,6 +304,8 @@ def _read_learned_header(reader: Reader, max_pixels: int) -> LearnedHeader:
     layout = Layout(size, color_space, chroma, patch if patch[0] else None, upsampling, planes)
 
     shapes = layout.matrix_shapes
+    if entropy == "context" and max(map(max, shapes)) > MAX_CELLS:
+        raise FormatError(f"factors of {shapes} rows are beyond {MAX_CELLS}")
     ranks = [reader.varint("rank", 1, min(MAX_RANK, *shape)) for shape in shapes]
     count = 1 if flags & _SHARED_RANGE else 2 * len(shapes)
     ranges = [

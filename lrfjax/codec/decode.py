@@ -14,10 +14,12 @@ import jax
 import numpy as np
 from jax import Array
 
-from lrfjax.codec import container, deflate, learned_decode, tiles
+from lrfjax import checks
+from lrfjax.codec import container, learned_decode, tiles
 from lrfjax.codec.alpha import decode_alpha
 from lrfjax.codec.container import DictionaryHeader, Header, LearnedHeader
 from lrfjax.codec.dictionary_decode import render
+from lrfjax.codec.entropy import deflate
 from lrfjax.codec.layout import Layout, from_matrices
 from lrfjax.codec.products import scaled_product
 from lrfjax.codec.quantize import IntegerFactors
@@ -129,7 +131,7 @@ def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
 def _read(data: Any, max_pixels: int) -> container.File:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
-    return container.read(bytes(data), max_pixels)
+    return container.read(bytes(data), checks.integer("max_pixels", max_pixels, 1))
 
 
 def _decode(data: Any, method: str | None, max_pixels: int) -> np.ndarray:

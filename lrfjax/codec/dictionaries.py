@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from lrfjax.codec.frequency_contexts import ATOMS, SIDE
+from lrfjax.codec.entropy.frequency_contexts import ATOMS, SIDE
 
 TRANSFORM_BITS = 7
 """A row of a transform has a norm of about 2 to this power."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrfjax.codec.checkerboard import checkerboard
-from lrfjax.codec.dictionary_coder import DecidingSource, Stack, walk
-from lrfjax.codec.frequency_contexts import BANDS
-from lrfjax.codec.magnitudes import ESCAPE, ClassTables
+from lrfjax.codec.entropy.checkerboard import checkerboard
+from lrfjax.codec.entropy.dictionary_coder import DecidingSource, Stack, walk
+from lrfjax.codec.entropy.frequency_contexts import BANDS
+from lrfjax.codec.entropy.magnitudes import ESCAPE, ClassTables
 
 _BIAS = 3.0
 """In bits, what the dictionaries other than the first have to gain."""

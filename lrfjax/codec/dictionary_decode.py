@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from lrfjax.codec import container, tiles
-from lrfjax.codec.frequency_contexts import SIDE
+from lrfjax.codec.entropy.frequency_contexts import SIDE
 from lrfjax.codec.planes import to_pixels
 
 

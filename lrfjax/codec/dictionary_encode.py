@@ -16,9 +16,9 @@ import numpy as np
 from lrfjax.codec import container, rate_control, tiles
 from lrfjax.codec.dictionaries import NUM_KINDS
 from lrfjax.codec.dictionary_choice import choose_by_cost
-from lrfjax.codec.dictionary_coder import Stack
 from lrfjax.codec.dictionary_decode import render
-from lrfjax.codec.frequency_contexts import ATOMS, BANDS, SIDE
+from lrfjax.codec.entropy.dictionary_coder import Stack
+from lrfjax.codec.entropy.frequency_contexts import ATOMS, BANDS, SIDE
 from lrfjax.codec.planes import COLOR_BITS, Rotation, color_rotation, to_patches
 from lrfjax.image.deblock import STRENGTH_UNIT
 

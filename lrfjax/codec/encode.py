@@ -67,7 +67,7 @@ def imf_encode(
             on the classic way a sequence with one rank for each matrix. From 1 to min(M, N) (256
             for the dictionaries). The default way then takes the step at which quantization costs
             as much as leaving out the other columns.
-        quality: 0 to 100. On the default way 100 is a step of 1 gray level (for 16 bits 1/16) and
+        quality: 0 to 100. On the default way 100 is a step of 1 gray level (for 16 bits 1/8) and
             0 one of 256, in equal ratios. On the classic way it is the rank as a percentage of
             min(M, N), a scalar for luma, of which chroma gets half, or one for each matrix.
         target_bpp: bits of the file per pixel: at most that, and within 2 % wherever an image is

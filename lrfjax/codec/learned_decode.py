@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lrfjax.codec import container
-from lrfjax.codec.ans import SymbolDecoder
-from lrfjax.codec.factor_coder import DecodingSource, walk
+from lrfjax.codec.entropy.ans import SymbolDecoder
+from lrfjax.codec.entropy.factor_coder import DecodingSource, walk
 from lrfjax.codec.planes import FRACTION_BITS, LARGEST_LEVEL, to_pixels
 from lrfjax.codec.products import scaled_product
 from lrfjax.codec.quantize import IntegerFactors, Range
@@ -47,7 +47,8 @@ def render(header: container.LearnedHeader, factors: list[IntegerFactors]) -> np
     limit = LARGEST_LEVEL << bits
     planes = []
     for f, matrix in zip(factors, header.matrices, strict=True):
-        product = np.asarray(scaled_product(f)) - (matrix.offset << bits)
+        # Clipped before, so that the difference cannot overflow, and after.
+        product = np.clip(scaled_product(f), -(1 << 30), 1 << 30) - (matrix.offset << bits)
         planes.append(np.clip(product, -limit, limit).T)
     patches = np.stack(planes).reshape(len(planes), *layout.patch_size, *layout.patch_grid)
     pixels = to_pixels(

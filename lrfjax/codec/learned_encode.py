@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrfjax.codec import container, learned_decode, rate_control
-from lrfjax.codec.ans import SymbolEncoder
 from lrfjax.codec.dictionary_encode import DEBLOCKING, plane_weights, rotation_of
-from lrfjax.codec.factor_coder import DecidingSource, EncodingSource, walk
+from lrfjax.codec.entropy.ans import SymbolEncoder
+from lrfjax.codec.entropy.factor_coder import DecidingSource, EncodingSource, walk
 from lrfjax.codec.layout import Layout
 from lrfjax.codec.planes import FRACTION_BITS, to_patches
 from lrfjax.codec.quantize import IntegerFactors, Range, Scale, scale_at_least
-from lrfjax.errors import SolverError
+from lrfjax.errors import InputError, SolverError
 from lrfjax.solvers.constraints import IntegerBox, NonNegative
 from lrfjax.solvers.factorize import factorize, nmf, svd
 from lrfjax.types import Factors, Result, Status
@@ -80,7 +80,10 @@ class ImageEncoder:
         num_planes = self.image.shape[2]
         size = (self.image.shape[0], self.image.shape[1])
         self.layout = Layout(size, "rotated", size, patch_size, "nearest", num_planes)
-        limit = min(self.layout.matrix_shapes[0])
+        shape = self.layout.matrix_shapes[0]
+        if max(shape) > container.MAX_CELLS:
+            raise InputError(f"image has {shape[0]} patches, more than {container.MAX_CELLS}")
+        limit = min(shape)
         if method == "nmf":
             limit = min(limit, MAX_NMF_RANK)
         ranks = [limit] * num_planes

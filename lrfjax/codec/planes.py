@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array, lax
 
 from lrfjax.codec.dictionaries import TRANSFORM_BITS
-from lrfjax.codec.frequency_contexts import SIDE
+from lrfjax.codec.entropy.frequency_contexts import SIDE
 from lrfjax.image.deblock import deblock
 
 COLOR_BITS = 12

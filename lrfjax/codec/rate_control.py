@@ -95,7 +95,10 @@ def meet_bytes(attempt: Callable[[float], Attempt[T]], target: float) -> T:
 
 
 def meet_psnr(attempt: Callable[[float], Attempt[T]], target: float) -> T:
-    """Return the result whose PSNR is closest to ``target``, within 0.1 dB where possible.
+    """Return the result whose PSNR is within 0.1 dB of ``target``.
+
+    Where an image has nothing between too little and too much (a few pixels, or nearly all of them
+    exact), it is the least above the target.
 
     Args:
         attempt: makes a result from a dial; its value is the PSNR in dB.
@@ -106,15 +109,17 @@ def meet_psnr(attempt: Callable[[float], Attempt[T]], target: float) -> T:
     """
     found = _search(
         attempt,
-        lambda value: value,
+        # Nearly lossless images leap to infinity; what is above the target does not matter.
+        lambda value: min(value, target + 10),
         target,
         lambda value: abs(value - target) <= 0.6 * _PSNR_TOLERANCE,
         slope=-5.0,
     )
-    best = min(found, key=lambda a: abs(a.value - target))
-    if best.value < target - _PSNR_TOLERANCE and best.value >= max(a.value for a in found):
-        raise InputError(f"target_psnr is {target} dB, the most for this image is {best.value:.2f}")
-    return best.result
+    found_above = [a for a in found if a.value >= target - _PSNR_TOLERANCE]
+    if not found_above:
+        most = max(a.value for a in found)
+        raise InputError(f"target_psnr is {target} dB, the most for this image is {most:.2f}")
+    return min(found_above, key=lambda a: abs(a.value - target)).result
 
 
 def _search(
@@ -135,6 +140,7 @@ def _search(
     found: list[Attempt[T]] = []
     # A start in the middle of what is used.
     x = math.log(16 * 30.0)
+    width = math.inf
     while len(found) < MAX_ATTEMPTS:
         one = attempt(math.exp(x))
         found.append(one)
@@ -150,8 +156,11 @@ def _search(
             (x0, y0), (x1, y1) = max(above), min(below)
             if x1 <= x0:
                 break
-            # The secant, kept away from the ends so that the bracket shrinks.
-            share = min(max((y0 - aim) / (y0 - y1), 0.05), 0.95)
+            # The secant, kept away from the ends so that the bracket shrinks, and more so when
+            # the last step hardly did.
+            margin = 0.05 if x1 - x0 < 0.6 * width else 0.4
+            width = x1 - x0
+            share = min(max((y0 - aim) / (y0 - y1), margin), 1 - margin)
             x = x0 + share * (x1 - x0)
         else:
             if len(points) > 1 and points[-1][0] != points[-2][0]:

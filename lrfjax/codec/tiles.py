@@ -13,9 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lrfjax.codec.ans import SymbolDecoder, SymbolEncoder, Table, table_from_counts
 from lrfjax.codec.chunks import Reader, varint
-from lrfjax.codec.context_gradient import rate_gradient
 from lrfjax.codec.dictionaries import (
     NUM_KINDS,
     SMALL_SUM,
@@ -25,9 +23,11 @@ from lrfjax.codec.dictionaries import (
     dictionary,
     synthesize,
 )
-from lrfjax.codec.dictionary_coder import DecidingSource, DecodingSource, Stack, walk
-from lrfjax.codec.frequency_contexts import ATOMS, BANDS, SIDE
-from lrfjax.codec.magnitudes import NUM_CLASSES
+from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder, Table, table_from_counts
+from lrfjax.codec.entropy.context_gradient import rate_gradient
+from lrfjax.codec.entropy.dictionary_coder import DecidingSource, DecodingSource, Stack, walk
+from lrfjax.codec.entropy.frequency_contexts import ATOMS, BANDS, SIDE
+from lrfjax.codec.entropy.magnitudes import NUM_CLASSES
 from lrfjax.codec.planes import scale_products
 from lrfjax.codec.quantize import IntegerFactors, Range, Scale
 from lrfjax.errors import FormatError
@@ -84,21 +84,33 @@ def read_tile(
     Raises:
         FormatError: if the body is not that of such a tile.
     """
+    stack, counts, symbols = read_head(body, grid, steps)
+    decoder = SymbolDecoder(symbols)
+    kinds = read_kinds(decoder, counts, grid)
+    u = walk(DecodingSource(decoder, stack), stack)
+    decoder.finish()
+    return u, kinds
+
+
+def read_head(
+    body: bytes, grid: tuple[int, int], steps: tuple[int, ...]
+) -> tuple[Stack, np.ndarray, bytes]:
+    """Return what the head of a tile says of U, the counts of the dictionaries, and the rest."""
     reader = Reader(body)
     bands = tuple(reader.varint("number of bands", 1, len(BANDS)) for _ in steps)
     skip = reader.byte("class", NUM_CLASSES - 1)
     counts = np.array([reader.byte("count of a dictionary") for _ in range(NUM_KINDS)])
     if not counts.any():
         raise FormatError("no dictionary is used")
-    decoder = SymbolDecoder(reader.rest())
+    return Stack(grid, bands, steps, skip), counts, reader.rest()
+
+
+def read_kinds(decoder: SymbolDecoder, counts: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Return the dictionary of each patch, shape (M,), int32."""
     num_patches = grid[0] * grid[1]
     if np.count_nonzero(counts) == 1:
-        kinds = np.full(num_patches, np.argmax(counts), np.int32)
-    else:
-        kinds = decoder.take(num_patches, _kind_table(counts))
-    u = walk(DecodingSource(decoder, stack := Stack(grid, bands, steps, skip)), stack)
-    decoder.finish()
-    return u, kinds
+        return np.full(num_patches, np.argmax(counts), np.int32)
+    return decoder.take(num_patches, _kind_table(counts))
 
 
 def integer_factors(u: np.ndarray, steps: tuple[int, ...]) -> list[IntegerFactors]:

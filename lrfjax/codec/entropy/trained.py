@@ -7,9 +7,9 @@ from importlib import resources
 
 import numpy as np
 
-from lrfjax.codec.ans import table_from_counts
-from lrfjax.codec.frequency_contexts import BANDS, BandContext, band_context
-from lrfjax.codec.magnitudes import ClassTables
+from lrfjax.codec.entropy.ans import table_from_counts
+from lrfjax.codec.entropy.frequency_contexts import BANDS, BandContext, band_context
+from lrfjax.codec.entropy.magnitudes import ClassTables
 
 ZONES = (0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4)
 """Which tables each band takes."""
@@ -17,7 +17,7 @@ ZONES = (0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4)
 
 @functools.lru_cache(maxsize=1)
 def _arrays() -> dict[str, np.ndarray]:
-    with resources.files("lrfjax.codec").joinpath("trained.npz").open("rb") as file:
+    with resources.files("lrfjax.codec.entropy").joinpath("trained.npz").open("rb") as file:
         return dict(np.load(file, allow_pickle=False))
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrfjax.codec.checkerboard import add_neighbors, checkerboard
-from lrfjax.codec.dictionary_coder import DecidingSource
-from lrfjax.codec.frequency_contexts import BANDS, WEIGHT_ONE
-from lrfjax.codec.magnitudes import ESCAPE, class_centers
-from lrfjax.codec.trained import band_contexts
+from lrfjax.codec.entropy.checkerboard import add_neighbors, checkerboard
+from lrfjax.codec.entropy.dictionary_coder import DecidingSource
+from lrfjax.codec.entropy.frequency_contexts import BANDS, WEIGHT_ONE
+from lrfjax.codec.entropy.magnitudes import ESCAPE, class_centers
+from lrfjax.codec.entropy.trained import band_contexts
 
 
 def slopes(values: np.ndarray, classes: np.ndarray, bits: np.ndarray) -> np.ndarray:

@@ -13,12 +13,12 @@ from typing import Protocol
 
 import numpy as np
 
-from lrfjax.codec import interlaced, magnitudes
-from lrfjax.codec.ans import SymbolDecoder, SymbolEncoder
-from lrfjax.codec.checkerboard import Checkerboard, add_neighbors, checkerboard
-from lrfjax.codec.frequency_contexts import BANDS, MAX_MAGNITUDE
-from lrfjax.codec.magnitudes import MAX_ENTRY, ClassTables, classes_of
-from lrfjax.codec.trained import band_contexts, band_tables, mean_tables
+from lrfjax.codec.entropy import interlaced, magnitudes
+from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder
+from lrfjax.codec.entropy.checkerboard import Checkerboard, add_neighbors, checkerboard
+from lrfjax.codec.entropy.frequency_contexts import BANDS, MAX_MAGNITUDE
+from lrfjax.codec.entropy.magnitudes import MAX_ENTRY, ClassTables, classes_of
+from lrfjax.codec.entropy.trained import band_contexts, band_tables, mean_tables
 
 
 @dataclass(frozen=True)
@@ -162,30 +162,12 @@ def _expect(
     return expected
 
 
-class DecodingSource:
+class DecodingSource(interlaced.ResidualReader):
     """Reads the entries from a file."""
 
     def __init__(self, decoder: SymbolDecoder, stack: Stack) -> None:
-        self.reader = magnitudes.MagnitudeReader(decoder)
+        super().__init__(decoder)
         self.stack = stack
-
-    def first(self, planes: int) -> np.ndarray:
-        """See ``interlaced.ResidualSource``."""
-        return self.reader.signs(self.reader.excesses(planes, MAX_ENTRY))
-
-    def residuals(
-        self,
-        step: interlaced.Pass,
-        predictions: np.ndarray,
-        classes: np.ndarray,
-        tables: list[ClassTables],
-    ) -> np.ndarray:
-        """See ``interlaced.ResidualSource``."""
-        found = [
-            self.reader.by_class(c, t, largest=magnitudes.MAX_ERROR)
-            for c, t in zip(classes, tables, strict=False)
-        ]
-        return self.reader.signs(np.stack(found))
 
     def band(
         self, plane: int, color: int, band: int, classes: np.ndarray, tables: ClassTables

@@ -13,7 +13,14 @@ from typing import Protocol
 
 import numpy as np
 
-from lrfjax.codec.magnitudes import MAX_ENTRY, ClassTables, classes_of
+from lrfjax.codec.entropy.ans import SymbolDecoder
+from lrfjax.codec.entropy.magnitudes import (
+    MAX_ENTRY,
+    MAX_ERROR,
+    ClassTables,
+    MagnitudeReader,
+    classes_of,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +43,12 @@ class Pass:
 NUM_KINDS = 6
 
 
-@functools.lru_cache(maxsize=16)
 def passes(height: int, width: int) -> tuple[Pass, ...]:
-    """Return the passes over a grid after its first cell."""
+    """Return the passes over a grid after its first cell; those of small grids are kept."""
+    return (_kept_passes if height * width <= _KEPT_CELLS else _passes)(height, width)
+
+
+def _passes(height: int, width: int) -> tuple[Pass, ...]:
     row, column = np.divmod(np.arange(height * width), width)
     out = []
     stride = 1 << (max(height, width) - 1).bit_length() >> 1
@@ -70,6 +80,10 @@ def passes(height: int, width: int) -> tuple[Pass, ...]:
     return tuple(out)
 
 
+_KEPT_CELLS = 1 << 14
+_kept_passes = functools.lru_cache(maxsize=16)(_passes)
+
+
 def predict(values: np.ndarray, step: Pass) -> tuple[np.ndarray, np.ndarray]:
     """Return the predictions of a pass and the classes of their errors.
 
@@ -96,6 +110,31 @@ class ResidualSource(Protocol):
         self, step: Pass, predictions: np.ndarray, classes: np.ndarray, tables: list[ClassTables]
     ) -> np.ndarray:
         """Return the errors of the predictions, int32, same shape."""
+
+
+class ResidualReader:
+    """Reads the residuals from a file: what sources that decode have in common.
+
+    Args:
+        decoder: where the symbols come from.
+    """
+
+    def __init__(self, decoder: SymbolDecoder) -> None:
+        self.reader = MagnitudeReader(decoder)
+
+    def first(self, planes: int) -> np.ndarray:
+        """See ``ResidualSource``."""
+        return self.reader.signs(self.reader.excesses(planes, MAX_ENTRY))
+
+    def residuals(
+        self, step: Pass, predictions: np.ndarray, classes: np.ndarray, tables: list[ClassTables]
+    ) -> np.ndarray:
+        """See ``ResidualSource``."""
+        found = [
+            self.reader.by_class(c, t, largest=MAX_ERROR)
+            for c, t in zip(classes, tables, strict=False)
+        ]
+        return self.reader.signs(np.stack(found))
 
 
 def code(

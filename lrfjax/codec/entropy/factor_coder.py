@@ -14,11 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
-from lrfjax.codec import interlaced, magnitudes
-from lrfjax.codec.ans import SymbolDecoder, SymbolEncoder, uniform
-from lrfjax.codec.checkerboard import Checkerboard, add_neighbors, checkerboard
-from lrfjax.codec.magnitudes import ClassTables, classes_of
-from lrfjax.codec.trained import factor_tables, factor_weights, mean_tables
+from lrfjax.codec.entropy import interlaced, magnitudes
+from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder, uniform
+from lrfjax.codec.entropy.checkerboard import Checkerboard, add_neighbors, checkerboard
+from lrfjax.codec.entropy.magnitudes import ClassTables, classes_of
+from lrfjax.codec.entropy.trained import factor_tables, factor_weights, mean_tables
 
 MEAN_UNIT = 16
 """Means of columns are multiples of 1/16."""
@@ -159,7 +159,7 @@ def walk(source: Source, rank: int, grid: tuple[int, int], kind: int) -> np.ndar
     return out.T
 
 
-class DecodingSource:
+class DecodingSource(interlaced.ResidualReader):
     """Reads a factor.
 
     Args:
@@ -168,24 +168,8 @@ class DecodingSource:
     """
 
     def __init__(self, decoder: SymbolDecoder, has_signs: bool) -> None:
-        self.reader = magnitudes.MagnitudeReader(decoder)
+        super().__init__(decoder)
         self.has_signs = has_signs
-
-    def first(self, planes: int) -> np.ndarray:
-        """See ``interlaced.ResidualSource``."""
-        return self.reader.signs(self.reader.excesses(planes, magnitudes.MAX_ENTRY))
-
-    def residuals(
-        self,
-        step: interlaced.Pass,
-        predictions: np.ndarray,
-        classes: np.ndarray,
-        tables: list[ClassTables],
-    ) -> np.ndarray:
-        """See ``interlaced.ResidualSource``."""
-        return self.reader.signs(
-            self.reader.by_class(classes, tables[0], largest=magnitudes.MAX_ERROR)
-        )
 
     def mean(self, column: int) -> int:
         """See ``Source``."""

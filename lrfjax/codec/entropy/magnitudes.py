@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec.ans import (
+from lrfjax.codec.entropy.ans import (
     SymbolDecoder,
     SymbolEncoder,
     Table,

@@ -28,7 +28,7 @@ class Checkerboard:
     horizontal: tuple[np.ndarray, np.ndarray]
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=4)
 def checkerboard(height: int, width: int) -> Checkerboard:
     """Return the checkerboard of a grid."""
     color = np.add.outer(np.arange(height), np.arange(width)) % 2

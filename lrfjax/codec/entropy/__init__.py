@@ -1,0 +1,1 @@
+"""Integers as bytes: contexts, tables, and the coders that take them."""
