@@ -45,11 +45,12 @@ def color_rotation(image: np.ndarray) -> Rotation:
     Args:
         image: shape (H, W, 3), uint8 or uint16.
     """
-    pixels = image.astype(np.float32)
-    covariance = sum(
-        np.einsum("ijc,ijd->cd", d, d, dtype=np.float64)
-        for d in (np.diff(pixels, axis=0), np.diff(pixels, axis=1))
-    )
+    covariance = np.zeros((3, 3))
+    for axis in (0, 1):
+        differences = np.diff(image.astype(np.float32), axis=axis).reshape(-1, 3)
+        # By parts, so that sums in float32 stay precise.
+        for part in np.array_split(differences, max(len(differences) >> 14, 1)):
+            covariance += part.T @ part
     # A little of the identity keeps images of one colour from arbitrary axes.
     _, vectors = np.linalg.eigh(covariance + 1e-3 * np.eye(3))
     axes = vectors[:, ::-1] * np.where(vectors[:, ::-1].sum(axis=0) < 0, -1, 1)

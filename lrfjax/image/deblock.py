@@ -8,7 +8,7 @@ either side, 0.35, 0.15 and 0.05 of it. The two limits end in ramps, not at a th
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 _SHARES = (22, 10, 3)
 """How much of a step each of the three pixels takes, in 1/64."""
@@ -30,17 +30,25 @@ def deblock(patches: Array, steps: Array, strength: Array) -> Array:
     Returns:
         Same shape, int32.
     """
-    limits = jnp.maximum(steps * strength // STRENGTH_UNIT, 1)[:, None, None, None]
-    patches = jnp.moveaxis(_smooth(jnp.moveaxis(patches, 2, 1), limits), 1, 2)
-    return jnp.swapaxes(_smooth(jnp.swapaxes(patches, -1, -2), limits), -1, -2)
+    limits = jnp.maximum(steps * strength // STRENGTH_UNIT, 1)[:, None, None, None, None]
+    patches = _smooth(patches, limits, 2, 4)
+    return _smooth(patches, limits, 1, 3)
 
 
-def _smooth(x: Array, limit: Array) -> Array:
-    """Smooth along axis 1 of the patches, which is also the last axis of the grid."""
-    if x.shape[-1] == 1:
+def _smooth(x: Array, limit: Array, pixel_axis: int, patch_axis: int) -> Array:
+    """Smooth along one axis of the pixels in a patch and of the patches in the image."""
+    if x.shape[patch_axis] == 1:
         return x
-    p = [x[:, -1 - i, ..., :-1] for i in range(4)]
-    q = [x[:, i, ..., 1:] for i in range(4)]
+
+    def pixels(start: int, stop: int) -> Array:
+        return lax.slice_in_dim(x, start, stop, axis=pixel_axis)
+
+    size, count = x.shape[pixel_axis], x.shape[patch_axis]
+    p = [
+        lax.slice_in_dim(pixels(size - 1 - i, size - i), 0, count - 1, axis=patch_axis)
+        for i in range(4)
+    ]
+    q = [lax.slice_in_dim(pixels(i, i + 1), 1, count, axis=patch_axis) for i in range(4)]
     jump = (4 * (q[0] - p[0]) - (p[0] - p[1]) - (q[1] - q[0])) >> 2
     rough = (
         jnp.abs(p[0] - 2 * p[1] + p[2])
@@ -53,9 +61,14 @@ def _smooth(x: Array, limit: Array) -> Array:
     by_jump = jnp.minimum((jnp.maximum(limit - jnp.abs(jump), 0) * slope) >> 16, 32)
     by_rough = jnp.minimum((jnp.maximum(2 * limit - 3 * rough, 0) * slope) >> 17, 32)
     moved = (((by_jump * by_rough + 16) >> 5) * jump + 16) >> 5
-    parts = jnp.stack([(share * moved + 32) >> 6 for share in _SHARES], axis=1)
-    before = [(0, 0)] * (x.ndim - 1)
+    parts = [(share * moved + 32) >> 6 for share in _SHARES]
     width = len(_SHARES)
-    first = x[:, :width] - jnp.pad(parts, [*before, (1, 0)])
-    last = x[:, -width:] + jnp.pad(parts[:, ::-1], [*before, (0, 1)])
-    return jnp.concatenate([first, x[:, width:-width], last], axis=1)
+
+    def shifted(order: list[Array], before: int) -> Array:
+        padding = [(0, 0)] * x.ndim
+        padding[patch_axis] = (before, 1 - before)
+        return jnp.pad(jnp.concatenate(order, axis=pixel_axis), padding)
+
+    first = pixels(0, width) - shifted(parts, 1)
+    last = pixels(size - width, size) + shifted(parts[::-1], 0)
+    return jnp.concatenate([first, pixels(width, size - width), last], axis=pixel_axis)

@@ -143,23 +143,40 @@ def _expect(
     context = band_contexts()[plane][color][band]
     columns = slice(*BANDS[band])
     window, weights = context.same_cell
-    expected = known.own[color][:-1, window] @ weights
+    expected = _product(known.own[color][:-1, window], weights)
     for (window, weights), sums in (
         (context.vertical, known.vertical[color]),
         (context.horizontal, known.horizontal[color]),
     ):
-        expected += sums[:, window] @ weights
+        expected += _product(sums[:, window], weights)
     if color == 1:
         expected += context.own_vertical * known.vertical[color][:, columns]
         expected += context.own_horizontal * known.horizontal[color][:, columns]
     for (window, weights), other in zip(context.planes, before, strict=True):
         # Weights reach into the next band, which may have no columns here.
         own = other.own[color][:-1, window]
-        expected += own @ weights[: own.shape[1]]
+        expected += _product(own, weights[: own.shape[1]])
         beside = other.vertical[color][:, columns] + other.horizontal[color][:, columns]
         expected += context.beside * beside
     expected += context.offset(step)
     return expected
+
+
+_ONE_THREAD = 1 << 18
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return ``a @ b``, in parts that BLAS does not share out among threads.
+
+    They are too small to gain from that, and threads that wait for more keep others from working.
+    """
+    rows = max(_ONE_THREAD // max(b.size, 1), 1)
+    if rows >= len(a):
+        return a @ b
+    out = np.empty((len(a), b.shape[1]), np.float32)
+    for first in range(0, len(a), rows):
+        np.matmul(a[first : first + rows], b, out=out[first : first + rows])
+    return out
 
 
 class DecodingSource(interlaced.ResidualReader):
