@@ -31,14 +31,14 @@ def slopes(values: np.ndarray, classes: np.ndarray, bits: np.ndarray) -> np.ndar
     return change[classes, np.minimum(values, ESCAPE)]
 
 
-def rate_gradient(source: DecidingSource) -> np.ndarray:
+def rate_gradient(source: DecidingSource) -> list[np.ndarray]:
     """Return the derivative of the bits of all other entries with respect to each magnitude.
 
     Args:
         source: after a walk.
 
     Returns:
-        Shape (planes, cells, columns), float32, in bits for each unit of magnitude.
+        For both colours, shape (planes, n, columns), float32, in bits for each unit of magnitude.
     """
     board = checkerboard(*source.stack.grid)
     planes, columns = len(source.stack.bands), source.stack.num_columns
@@ -71,14 +71,11 @@ def rate_gradient(source: DecidingSource) -> np.ndarray:
                     part += g @ weights[: part.shape[1]].T
                     vertical[earlier][color][:, span] += beside
                     horizontal[earlier][color][:, span] += beside
-    out = np.empty((planes, sum(sizes), columns), np.float32)
     for plane in range(planes):
         for color in (0, 1):
             # Being a neighbour is mutual, so sums over neighbours are their own transpose.
             total = own[plane][color]
             for sums, pairs in ((vertical, board.vertical), (horizontal, board.horizontal)):
-                total += add_neighbors(
-                    np.pad(sums[plane][1 - color], ((0, 1), (0, 0))), pairs[color]
-                )
-            out[plane][board.cells[color]] = total
-    return out / WEIGHT_ONE
+                other = np.pad(sums[plane][1 - color], ((0, 1), (0, 0)))
+                total += add_neighbors(other, pairs[color])
+    return [np.stack([plane[color] for plane in own]) / WEIGHT_ONE for color in (0, 1)]

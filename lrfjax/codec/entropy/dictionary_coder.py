@@ -223,8 +223,8 @@ class DecidingSource:
         ratios: shape (planes, cells, columns), float32: what U would be if it were not rounded.
         stack: what is known of U.
         lagrangian: what a bit is worth, in squared steps.
-        price: what a unit of magnitude costs other entries, in bits, of the shape of the ratios
-            or with fewer columns; see ``context_gradient``.
+        price: for both colours what a unit of magnitude costs other entries, in bits, shape
+            (planes, n, columns); see ``context_gradient``.
 
     Attributes:
         targets: for both colours the ratios of its cells.
@@ -232,13 +232,17 @@ class DecidingSource:
     """
 
     def __init__(
-        self, ratios: np.ndarray, stack: Stack, lagrangian: float, price: np.ndarray | None = None
+        self,
+        ratios: np.ndarray,
+        stack: Stack,
+        lagrangian: float,
+        price: list[np.ndarray] | None = None,
     ) -> None:
         board = checkerboard(*stack.grid)
         self.stack = stack
         self.lagrangian = lagrangian
-        self.targets = [ratios[:, c] for c in board.cells]
-        self._price = None if price is None else [price[:, c] for c in board.cells]
+        self.targets = [np.take(ratios, cells, axis=1) for cells in board.cells]
+        self._price = price
         means = np.rint(ratios[:, :, 0])
         self._rounded = np.clip(means, -MAX_ENTRY, MAX_ENTRY).astype(np.int32)
         self._means: list[tuple[np.ndarray, np.ndarray, list[ClassTables]]] = []
