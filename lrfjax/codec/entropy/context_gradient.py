@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from lrfjax.codec.entropy.checkerboard import add_neighbors, checkerboard
-from lrfjax.codec.entropy.dictionary_coder import DecidingSource
+from lrfjax.codec.entropy.dictionary_coder import DecidingSource, product
 from lrfjax.codec.entropy.frequency_contexts import BANDS, WEIGHT_ONE
 from lrfjax.codec.entropy.magnitudes import ESCAPE, class_centers
 from lrfjax.codec.entropy.trained import band_contexts
@@ -56,11 +56,11 @@ def rate_gradient(source: DecidingSource) -> list[np.ndarray]:
                 g = slopes(record.values, record.classes, record.tables.bits)
                 g *= record.classes >= source.stack.skip
                 window, weights = context.same_cell
-                own[plane][color][:, window] += g @ weights.T
+                own[plane][color][:, window] += product(g, weights.T)
                 window, weights = context.vertical
-                vertical[plane][color][:, window] += g @ weights.T
+                vertical[plane][color][:, window] += product(g, weights.T)
                 window, weights = context.horizontal
-                horizontal[plane][color][:, window] += g @ weights.T
+                horizontal[plane][color][:, window] += product(g, weights.T)
                 if color == 1:
                     vertical[plane][color][:, span] += g * context.own_vertical
                     horizontal[plane][color][:, span] += g * context.own_horizontal
@@ -68,7 +68,7 @@ def rate_gradient(source: DecidingSource) -> list[np.ndarray]:
                 for earlier, (window, weights) in enumerate(context.planes):
                     # As in the walk, weights reach into bands that may have no columns here.
                     part = own[earlier][color][:, window]
-                    part += g @ weights[: part.shape[1]].T
+                    part += product(g, weights[: part.shape[1]].T)
                     vertical[earlier][color][:, span] += beside
                     horizontal[earlier][color][:, span] += beside
     for plane in range(planes):

@@ -143,19 +143,19 @@ def _expect(
     context = band_contexts()[plane][color][band]
     columns = slice(*BANDS[band])
     window, weights = context.same_cell
-    expected = _product(known.own[color][:-1, window], weights)
+    expected = product(known.own[color][:-1, window], weights)
     for (window, weights), sums in (
         (context.vertical, known.vertical[color]),
         (context.horizontal, known.horizontal[color]),
     ):
-        expected += _product(sums[:, window], weights)
+        expected += product(sums[:, window], weights)
     if color == 1:
         expected += context.own_vertical * known.vertical[color][:, columns]
         expected += context.own_horizontal * known.horizontal[color][:, columns]
     for (window, weights), other in zip(context.planes, before, strict=True):
         # Weights reach into the next band, which may have no columns here.
         own = other.own[color][:-1, window]
-        expected += _product(own, weights[: own.shape[1]])
+        expected += product(own, weights[: own.shape[1]])
         beside = other.vertical[color][:, columns] + other.horizontal[color][:, columns]
         expected += context.beside * beside
     expected += context.offset(step)
@@ -165,7 +165,7 @@ def _expect(
 _ONE_THREAD = 1 << 18
 
 
-def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return ``a @ b``, in parts that BLAS does not share out among threads.
 
     They are too small to gain from that, and threads that wait for more keep others from working.

@@ -211,19 +211,20 @@ def decide(
     if skip:
         live = live[which[live] >= skip]
     if len(live):
-        x, rows = np.minimum(flat[live], MAX_ENTRY), bits[which[live]]
+        x = np.minimum(flat[live], MAX_ENTRY)
+        # Where the row of each class begins in the table of all costs.
+        costs, row = bits.ravel(), which[live].astype(np.int64) * bits.shape[1]
         best = np.zeros(len(live), np.int32)
-        spent = zero = rows[:, 0]
+        spent = zero = costs[row]
         least = x * x + lagrangian * zero
         upper = np.rint(x).astype(np.int32)
-        everyone = np.arange(len(live))
         unit = 0.0 if price is None else lagrangian * price.ravel()[live]
         for candidate in (upper, upper - 1):
-            cost = rows[everyone, np.minimum(candidate, ESCAPE)] + 1
+            cost = costs[row + np.minimum(candidate, ESCAPE)] + 1
             large = np.flatnonzero(candidate >= ESCAPE)
             if len(large):
                 cost[large] += excess_bits(candidate[large] - ESCAPE)
-            value = (x - candidate) ** 2 + lagrangian * cost + unit * candidate
+            value = np.square(x - candidate) + lagrangian * cost + unit * candidate
             is_better = (value < least) & (candidate > 0)
             best = np.where(is_better, candidate, best)
             least = np.where(is_better, value, least)
