@@ -110,7 +110,7 @@ class ImageEncoder:
             u, kinds = self._analyze(patches, grid, steps, lagrangian)
             for plane, rank in enumerate(self.ranks):
                 u[plane, :, rank:] = 0
-            bands = tiles.live_bands(u, len(BANDS))
+            bands = tiles.live_bands(u)
             stack = Stack(grid, bands, steps, _SKIP)
             coded.append(tiles.code_tile(u, kinds, stack, lagrangian, self.effort))
         return EncodedImage(header, tuple(coded))

@@ -199,13 +199,13 @@ def code_tile(
     return CodedTile(decided, kinds, _write(source, kinds))
 
 
-def live_bands(u: np.ndarray, limit: int) -> tuple[int, ...]:
+def live_bands(u: np.ndarray) -> tuple[int, ...]:
     """Return for each plane how many bands can hold an entry that is not 0."""
     peaks = np.abs(u).max(axis=1)
     out = []
     for plane in peaks:
         live = [b for b, (low, high) in enumerate(BANDS) if plane[low:high].max(initial=0) > 0.5]
-        out.append(min(max(live, default=0) + 1, limit))
+        out.append(max(live, default=0) + 1)
     return tuple(out)
 
 
