@@ -41,22 +41,16 @@ def imf(
     key: Array | None,
 ) -> Coded:
     """Return the header and the coded factors; for the arguments see ``imf_encode``."""
-    lower, upper = (int(b) for b in checks.integer_bounds("bounds", bounds))
-    if upper - lower > deflate.MAX_SPAN:
-        raise InputError(f"bounds must span at most {deflate.MAX_SPAN}, got {bounds}")
-    limits = Range(lower, upper - lower)
-    if entropy == "context" and limits.largest > MAX_ENTRY:
-        raise InputError(f"bounds must be within {MAX_ENTRY} for contexts, got {bounds}")
+    limits = range_of_bounds(bounds, entropy)
     checks.one_of("init", init, ("svd", "balanced", "random"))
 
     def solve(x: Array, rank: int) -> IntegerFactors:
-        if product_limit(rank, limits, limits) >= 2**31:
-            raise InputError(f"bounds {bounds} are too wide for products in 32 bits")
+        check_range(rank, limits)
         # The codec has no use for the history, so it is recorded at the ends only.
         result = factorize.imf(
             x,
             rank,
-            bounds=(lower, upper),
+            bounds=(limits.lower, limits.lower + limits.span),
             num_iters=num_iters,
             init=init,
             key=key,
@@ -80,7 +74,7 @@ def svd(
     """Return the header and the coded factors; for the arguments see ``svd_encode``."""
 
     def solve(x: Array, rank: int) -> IntegerFactors:
-        _check_products(rank, bits)
+        check_products(rank, bits)
         return quantize(*_host_factors(factorize.svd(x, rank)), bits)
 
     return _encode(pixels, "svd", solve, rank, quality, layout_settings, entropy)
@@ -99,7 +93,7 @@ def nmf(
     """Return the header and the coded factors; for the arguments see ``nmf_encode``."""
 
     def solve(x: Array, rank: int) -> IntegerFactors:
-        _check_products(rank, bits)
+        check_products(rank, bits)
         # Rounding can leave chroma a hair below zero.
         lifted = jnp.maximum(x, 0)
         result = factorize.nmf(lifted, rank, num_iters=num_iters, record_every=max(num_iters, 1))
@@ -125,24 +119,50 @@ def _encode(
     entropy: str,
 ) -> Coded:
     """The pipeline that the codecs share, from image to coded factors."""
-    checks.one_of("entropy", entropy, container.ENTROPY_CODERS)
     layout = make_layout(pixels.shape, *layout_settings)
+    check_coder(entropy, layout)
     ranks = resolve_ranks(layout, rank, quality)
+    matrices = to_matrices(pixels, layout=layout)
+    factors = [solve(x, r) for x, r in zip(matrices, ranks, strict=True)]
+    return code(factors, layout, method, entropy)
+
+
+def code(factors: list[IntegerFactors], layout: Layout, method: str, entropy: str) -> Coded:
+    """Return the header and the coded factors of an image."""
+    headers = tuple(
+        container.MatrixHeader(f.u.shape[1], f.range_u, f.range_v, f.scale) for f in factors
+    )
+    body = _deflate(factors) if entropy == "deflate" else _code_with_contexts(factors, layout)
+    return container.LearnedHeader(method, entropy, layout, headers), body
+
+
+def range_of_bounds(bounds: tuple[int, int], entropy: str) -> Range:
+    """Return bounds as a range that the entropy coder can code, or raise InputError."""
+    lower, upper = (int(b) for b in checks.integer_bounds("bounds", bounds))
+    if upper - lower > deflate.MAX_SPAN:
+        raise InputError(f"bounds must span at most {deflate.MAX_SPAN}, got {bounds}")
+    limits = Range(lower, upper - lower)
+    if entropy == "context" and limits.largest > MAX_ENTRY:
+        raise InputError(f"bounds must be within {MAX_ENTRY} for contexts, got {bounds}")
+    return limits
+
+
+def check_range(rank: int, limits: Range) -> None:
+    """Raise InputError, before the solve, if products of bounded factors may not fit."""
+    if product_limit(rank, limits, limits) >= 2**31:
+        bounds = limits.lower, limits.lower + limits.span
+        raise InputError(f"bounds {bounds} are too wide for products in 32 bits")
+
+
+def check_coder(entropy: str, layout: Layout) -> None:
+    """Raise InputError, before any solve, if an entropy coder is none or has no room."""
+    checks.one_of("entropy", entropy, container.ENTROPY_CODERS)
     if entropy == "context" and max(map(max, layout.matrix_shapes)) > container.MAX_CELLS:
         shapes = layout.matrix_shapes
         raise InputError(f"entropy='context' codes {container.MAX_CELLS} rows, not {shapes}")
-    matrices = to_matrices(pixels, layout=layout)
-    factors = [solve(x, r) for x, r in zip(matrices, ranks, strict=True)]
-    headers = tuple(
-        container.MatrixHeader(r, f.range_u, f.range_v, f.scale)
-        for r, f in zip(ranks, factors, strict=True)
-    )
-    code = _deflate if entropy == "deflate" else _code_with_contexts
-    header = container.LearnedHeader(method, entropy, layout, headers)
-    return header, code(factors, layout)
 
 
-def _deflate(factors: list[IntegerFactors], layout: Layout) -> bytes:
+def _deflate(factors: list[IntegerFactors]) -> bytes:
     streams = [
         stream
         for f in factors
@@ -162,7 +182,7 @@ def _code_with_contexts(factors: list[IntegerFactors], layout: Layout) -> bytes:
     return out.finish()
 
 
-def _check_products(rank: int, bits: int) -> None:
+def check_products(rank: int, bits: int) -> None:
     """Raise InputError, before the solve, if quantized products may not fit."""
     if product_limit(rank, Range(0, 2**bits - 1), Range(0, 2**bits - 1)) > 2**26:
         raise InputError(f"rank {rank} at bits={bits} gives products beyond 2^26")

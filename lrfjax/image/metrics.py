@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from lrfjax.errors import InputError
 _WINDOW = 11
 _SIGMA = 1.5
 _MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_SMALLEST_MULTI_SCALE = _WINDOW * 2 ** (len(_MS_WEIGHTS) - 1)
 
 
 def psnr(a: Any, b: Any, data_range: float = 255.0) -> Array:
@@ -83,10 +84,70 @@ def ms_ssim(a: Any, b: Any, data_range: float = 255.0) -> Array:
         InputError: if the shapes differ, are not those of images or are too small.
     """
     x, y = _channels_first(a, b)
-    smallest = _WINDOW * 2 ** (len(_MS_WEIGHTS) - 1)
-    if min(x.shape[-2:]) < smallest:
-        raise InputError(f"a must be at least {smallest} pixels wide and high, got {np.shape(a)}")
+    if min(x.shape[-2:]) < _SMALLEST_MULTI_SCALE:
+        least = _SMALLEST_MULTI_SCALE
+        raise InputError(f"a must be at least {least} pixels wide and high, got {np.shape(a)}")
     return _ms_ssim(x, y, jnp.float32(data_range))
+
+
+class Fidelity(NamedTuple):
+    """How close images are to their originals, one value for each.
+
+    Attributes:
+        psnr_db: see ``psnr``.
+        ssim: see ``ssim``; NaN where images are too small for it.
+        ms_ssim: see ``ms_ssim``; NaN where images are too small for it.
+    """
+
+    psnr_db: Array
+    ssim: Array
+    ms_ssim: Array
+
+
+def fidelity(a: Any, b: Any) -> Fidelity:
+    """Return PSNR, SSIM and MS-SSIM of a batch of 8-bit images, in one compiled program.
+
+    Args:
+        a: shape (B, H, W) or (B, H, W, 3), values 0 to 255.
+        b: same shape.
+
+    Returns:
+        Arrays of shape (B,).
+
+    Raises:
+        InputError: if the shapes differ or are not those of a batch of images.
+
+    Example:
+        >>> import numpy as np
+        >>> a = np.zeros((2, 16, 16), np.uint8)
+        >>> print([len(values) for values in fidelity(a, a + np.uint8(5))])
+        [2, 2, 2]
+    """
+    if np.shape(a) != np.shape(b):
+        raise InputError(f"a and b must have one shape, got {np.shape(a)} and {np.shape(b)}")
+    if np.ndim(a) == 3:
+        a, b = np.asarray(a)[..., None], np.asarray(b)[..., None]
+    if np.ndim(a) != 4 or 0 in np.shape(a):
+        raise InputError(f"a must have shape (B, H, W) or (B, H, W, 3), got {np.shape(a)}")
+    return _fidelity(a, b)
+
+
+@jax.jit
+def _fidelity(a: Array, b: Array) -> Fidelity:
+    def single(pair: tuple[Array, Array]) -> Fidelity:
+        x, y = (jnp.moveaxis(image.astype(jnp.float32), -1, 0) for image in pair)
+        peak, smallest = jnp.float32(255), min(x.shape[-2:])
+        nan = jnp.full((), jnp.nan, jnp.float32)
+        similarity = nan
+        multi_scale = nan
+        if smallest >= _WINDOW:
+            similarity = jnp.mean(_similarity(x, y, peak)[0])
+        if smallest >= _SMALLEST_MULTI_SCALE:
+            multi_scale = _ms_ssim(x, y, peak)
+        return Fidelity(_psnr(x, y, peak), similarity, multi_scale)
+
+    # One image after the other: each is work enough for a device, and memory stays that of one.
+    return lax.map(single, (a, b))
 
 
 def bits_per_pixel(size: tuple[int, ...], encoded: bytes) -> float:

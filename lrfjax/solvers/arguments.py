@@ -196,10 +196,13 @@ def _pad_column_values(name: str, values: Any, *, width: int, bucket: int) -> An
     return pad(values, (0, bucket - width), mode="edge")
 
 
-def padded_width(rank: Any, limit: int) -> int:
-    """Return the number of columns for a rank: itself, or ``limit`` where it is traced."""
+def padded_width(rank: Any, limit: int, max_rank: int | None = None) -> int:
+    """Return the number of columns for a rank: ``max_rank``, else itself, or traced the limit."""
+    if max_rank is not None:
+        limit = checks.integer("max_rank", max_rank, 1, limit)
     if checks.is_concrete(rank):
-        return checks.integer("rank", rank, 1, limit)
+        rank = checks.integer("rank", rank, 1, limit)
+        return rank if max_rank is None else limit
     if rank.ndim != 0 or not jnp.issubdtype(rank.dtype, jnp.integer):
         raise InputTypeError(f"rank must be an integer scalar, got {rank.dtype}{rank.shape}")
     return limit

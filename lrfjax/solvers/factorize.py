@@ -48,6 +48,7 @@ def imf(
     weights: Any | None = None,
     change_tol: float | Array = 0.0,
     record: Sequence[str] | None = None,
+    max_rank: int | None = None,
 ) -> Result:
     """Factorize X ~ scale * U V^T + offset with integers in [lower, upper] in U and V.
 
@@ -59,7 +60,7 @@ def imf(
     Args:
         x: shape (..., M, N), real numbers; computed in float32, or in float64 where x64 is on.
         rank: number of columns, 1 to min(M, N). Traced, it costs no compilation, and the factors
-            then have min(M, N) columns, those from ``rank`` on zero.
+            then have ``max_rank`` columns, those from ``rank`` on zero.
         bounds: (lower, upper), integers; either may be an array of shape (rank,), one bound for
             each column. The default is the paper's.
         num_iters: sweeps at most; static.
@@ -89,6 +90,8 @@ def imf(
         weights: see ``factorize``.
         change_tol: see ``factorize``.
         record: see ``factorize``.
+        max_rank: columns of the factors where ``rank`` is to vary without compiling, static; by
+            default min(M, N) for a traced rank, and ``rank`` itself otherwise.
 
     Returns:
         A ``Result``. Zero sweeps give the rounded and clamped start. Integers are piecewise
@@ -128,6 +131,7 @@ def imf(
         num_passes=num_passes,
         change_tol=change_tol,
         record=record,
+        max_rank=max_rank,
     )
 
 
@@ -151,6 +155,7 @@ def nmf(
     gradient_tol: float | Array = 0.0,
     fixed_length: bool = False,
     record: Sequence[str] | None = None,
+    max_rank: int | None = None,
 ) -> Result:
     """Factorize X ~ U V^T with non-negative U and V, by accelerated HALS.
 
@@ -183,6 +188,7 @@ def nmf(
         gradient_tol: see ``factorize``.
         fixed_length: see ``factorize``.
         record: see ``factorize``.
+        max_rank: see ``imf``.
 
     Returns:
         A ``Result``. Zero sweeps give the start, clipped at zero.
@@ -226,6 +232,7 @@ def nmf(
         gradient_tol=gradient_tol,
         fixed_length=fixed_length,
         record=record,
+        max_rank=max_rank,
     )
 
 
@@ -282,6 +289,7 @@ def factorize(
     gradient_tol: float | Array = 0.0,
     fixed_length: bool = False,
     record: Sequence[str] | None = None,
+    max_rank: int | None = None,
 ) -> Result:
     """Factorize X ~ scale * U V^T + offset, under one constraint for each factor.
 
@@ -342,6 +350,7 @@ def factorize(
         record: names of the fields of ``History`` to keep besides ``sweeps``, ``objective`` and
             ``relative_error``, which are always there. None keeps all scalars; ``"factors"`` is
             kept on request only. Static.
+        max_rank: see ``imf``.
 
     Returns:
         A ``Result``.
@@ -374,6 +383,7 @@ def factorize(
         gradient_tol=gradient_tol,
         fixed_length=fixed_length,
         record=record,
+        max_rank=max_rank,
     )
 
 

@@ -45,6 +45,7 @@ def plan_and_solve(
     num_passes: int | tuple[int, int],
     change_tol: float | Array,
     record: Sequence[str] | None,
+    max_rank: int | None = None,
     fit_scale: bool = False,
     fit_offset: bool = False,
     joint_moves: bool = False,
@@ -62,7 +63,7 @@ def plan_and_solve(
         )
     passes = check_passes(num_passes)
     is_traced = not checks.is_concrete(rank)
-    width = padded_width(rank, limit)
+    width = padded_width(rank, limit, max_rank)
     bucket = bucketed.rank_bucket(width, limit)
     start, given = check_start(init, key, x.shape, width, bucket)
     models = make_models(constraints, l1, l2, frozen, x, width, bucket)
@@ -94,7 +95,7 @@ def plan_and_solve(
     )
     plan = bucketed.Plan(start, bucket, num_restarts, bool(fit_scale), bool(fit_offset), schedule)
     # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately.
-    live: Any = rank if is_traced else np.int32(width)
+    live: Any = rank if is_traced else np.int32(rank)
     result = bucketed.solve(
         flatten_batch(x),
         None if weights is None else flatten_batch(weights),
