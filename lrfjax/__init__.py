@@ -13,16 +13,27 @@ from lrfjax.codec.decode import (
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.codec.pil import pil_decode, pil_encode
 from lrfjax.codec.settings import PAPER_SETTINGS
+from lrfjax.codec.sweep import imf_sweep, svd_sweep
 from lrfjax.errors import FormatError, InputError, InputTypeError, LrfError, SolverError
+from lrfjax.evaluation.bjontegaard import bd_psnr, bd_rate
 from lrfjax.evaluation.convergence import (
     SweepTimes,
     convergence_table,
     sweeps_to,
     time_sweeps,
 )
+from lrfjax.evaluation.mean_curves import bd_table, mean_curve
 from lrfjax.evaluation.measure import eval_compression
-from lrfjax.evaluation.plots import plot_convergence, plot_rate_distortion, vis_collage, vis_image
-from lrfjax.evaluation.rate_distortion import bd_rate
+from lrfjax.evaluation.methods import choose_methods
+from lrfjax.evaluation.pictures import vis_collage, vis_image
+from lrfjax.evaluation.plots import (
+    plot_convergence,
+    plot_mean_curves,
+    plot_rate_distortion,
+    save_figure,
+)
+from lrfjax.evaluation.results import Row, read_rows
+from lrfjax.evaluation.runner import evaluate
 from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psnr, ssim
 from lrfjax.image.reading import Picture, read_image, read_picture
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
@@ -49,20 +60,27 @@ __all__ = [
     "Picture",
     "Real",
     "Result",
+    "Row",
     "SolverError",
     "Status",
     "SweepTimes",
+    "bd_psnr",
     "bd_rate",
+    "bd_table",
     "bits_per_pixel",
+    "choose_methods",
     "compression_ratio",
     "convergence_table",
     "decode",
     "eval_compression",
+    "evaluate",
     "factorize",
     "factorize_gradient",
     "imf",
     "imf_decode",
     "imf_encode",
+    "imf_sweep",
+    "mean_curve",
     "ms_ssim",
     "nmf",
     "nmf_decode",
@@ -70,6 +88,7 @@ __all__ = [
     "pil_decode",
     "pil_encode",
     "plot_convergence",
+    "plot_mean_curves",
     "plot_rate_distortion",
     "psnr",
     "rank_for_error",
@@ -78,11 +97,14 @@ __all__ = [
     "read_image",
     "read_metadata",
     "read_picture",
+    "read_rows",
     "reconstruct",
+    "save_figure",
     "ssim",
     "svd",
     "svd_decode",
     "svd_encode",
+    "svd_sweep",
     "sweeps_to",
     "time_sweeps",
     "truncated_svd",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,14 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lrfjax.codec.decode import imf_decode, nmf_decode, svd_decode
-from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.pil import pil_decode, pil_encode
-from lrfjax.codec.settings import PAPER_SETTINGS, make_layout
+from lrfjax.codec.settings import make_layout
+from lrfjax.evaluation.bjontegaard import bd_rate
 from lrfjax.evaluation.measure import eval_compression
-from lrfjax.evaluation.plots import (
-    nearest_rate,
-    plot_convergence,
-    plot_rate_distortion,
-    vis_collage,
-)
-from lrfjax.evaluation.rate_distortion import bd_rate, restrict_rates
+from lrfjax.evaluation.methods import METHODS, Method
+from lrfjax.evaluation.pictures import nearest_rate, vis_collage
+from lrfjax.evaluation.plots import plot_convergence, plot_rate_distortion
+from lrfjax.evaluation.rate_distortion import restrict_rates
 from lrfjax.image.writing import write_atomically
 from lrfjax.solvers.factorize import imf, nmf, svd
 from lrfjax.types import Result, Status
@@ -39,40 +34,13 @@ _TOLERANCE = 1e-4
 _REFINEMENTS, _NEAR = 3, 0.03
 _RATE, _PSNR = "bit rate (bpp)", "PSNR (dB)"
 
-
-@dataclass(frozen=True)
-class Codec:
-    """A codec and the settings whose points make its curve.
-
-    Attributes:
-        encode: called with the image and a setting.
-        decode: called with the file.
-        parameter: the name of the setting.
-        levels: rising, and with them the rate.
-        fixed: other settings.
-        is_continuous: whether numbers in between are settings as well.
-    """
-
-    encode: Callable[..., bytes]
-    decode: Callable[..., np.ndarray]
-    parameter: str
-    levels: tuple[float, ...]
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    is_continuous: bool = False
-
-
-_QUALITIES = (0, 4, 8, 13, 18, 24, 30, 36, 42, 48, 54, 60)
-_JPEG_QUALITIES = (0, 3, 5, 7, 9, 12, 15, 18, 22, 26, 31, 37, 44, 52, 60, 70, 80, 86, 90, 94)
-_NMF_QUALITIES = (0, 5, 10, 15, 20, 25, 31, 37, 43)
 _RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 16, 20, 25, 32)
-PAPER = "IMF, paper"
+PAPER = METHODS["imf-paper"].label
 
-CODECS = {
-    "IMF": Codec(imf_encode, imf_decode, "quality", _QUALITIES, is_continuous=True),
-    "SVD": Codec(svd_encode, svd_decode, "quality", _QUALITIES, is_continuous=True),
-    "NMF": Codec(nmf_encode, nmf_decode, "quality", _NMF_QUALITIES, is_continuous=True),
-    PAPER: Codec(imf_encode, imf_decode, "rank", _RANKS, PAPER_SETTINGS),
-    "JPEG": Codec(pil_encode, pil_decode, "quality", _JPEG_QUALITIES),
+CODECS: dict[str, Method] = {
+    **{METHODS[name].label: METHODS[name] for name in ("imf", "svd", "nmf")},
+    PAPER: replace(METHODS["imf-paper"], parameter="rank", levels=_RANKS),
+    METHODS["jpeg"].label: METHODS["jpeg"],
 }
 """The default pipeline with each factorization, the published codec, and JPEG."""
 
@@ -154,7 +122,7 @@ def compare_image(image: np.ndarray, progress: Callable[[str], None]) -> Compari
     curves = {}
     for name, codec in CODECS.items():
 
-        def tell(level: float, name: str = name, codec: Codec = codec) -> None:
+        def tell(level: float, name: str = name, codec: Method = codec) -> None:
             progress(f"{name} {codec.parameter} {level:g}")
 
         curves[name] = _curve(image, codec, max_rank, tell)
@@ -163,7 +131,7 @@ def compare_image(image: np.ndarray, progress: Callable[[str], None]) -> Compari
 
 
 def _curve(
-    image: np.ndarray, codec: Codec, max_rank: int, progress: Callable[[float], None]
+    image: np.ndarray, codec: Method, max_rank: int, progress: Callable[[float], None]
 ) -> list[dict[str, Any]]:
     """Return measurements over the range of rates, and as near to the targets as settings go."""
     rows: dict[float, dict[str, Any]] = {}

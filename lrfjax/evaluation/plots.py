@@ -1,13 +1,18 @@
-"""Figures: convergence, rate-distortion, images and collages of them.
+"""Figures of curves: convergence, rate-distortion of an image, means over many.
 
 One colour for each method throughout, from the palette of Okabe and Ito, which stays apart under
-the common kinds of colour blindness. Every function returns a matplotlib figure and leaves saving
-and closing to the caller.
+the common kinds of colour blindness. Plots are returned as matplotlib figures; closing them is left
+to the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,9 +21,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrfjax.errors import InputError
+from lrfjax.evaluation.compressai import PublishedCurve
 from lrfjax.evaluation.convergence import SweepTimes
-from lrfjax.evaluation.rate_distortion import rising_part
-from lrfjax.image.reading import check_image
+from lrfjax.evaluation.mean_curves import MeanCurve
+from lrfjax.evaluation.rate_distortion import restrict_rates, rising_part
+from lrfjax.image.writing import check_writable, write_atomically
 from lrfjax.types import History, Result
 
 METHOD_COLORS = {
@@ -26,18 +33,58 @@ METHOD_COLORS = {
     "NMF": "#E69F00",
     "SVD": "#009E73",
     "JPEG": "#D55E00",
+    "JPEG2000": "#56B4E9",
     "WEBP": "#CC79A7",
+    "AVIF": "#000000",
 }
 _OTHER_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
+# Dots are for what others published.
+_DASHES: tuple[Any, ...] = ("--", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
+_PUBLISHED_GRAYS = ("#333333", "#777777", "#AAAAAA")
+_METRIC_LABELS = {
+    "psnr_db": "PSNR over RGB (dB)",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "ssim_db": r"SSIM as $-10\,\log_{10}(1 - s)$ (dB)",
+    "ms_ssim_db": r"MS-SSIM as $-10\,\log_{10}(1 - s)$ (dB)",
+}
+_BAND_NOTE = "\nband: one standard error"
+_SUFFIXES = (".pdf", ".svg", ".png")
 
 
 def method_color(name: str, index: int = 0) -> str:
     """Return the colour of a method: its own, or for other names one by index.
 
-    What follows a comma tells variants of a method apart, which share its colour.
+    What follows the name of a method (``"IMF, paper"``, ``"imf-paper"``) tells variants apart,
+    which share its colour.
     """
-    method = name.partition(",")[0].upper()
-    return METHOD_COLORS.get(method, _OTHER_COLORS[index % len(_OTHER_COLORS)])
+    return METHOD_COLORS.get(_base(name)[0], _OTHER_COLORS[index % len(_OTHER_COLORS)])
+
+
+def _base(name: str) -> tuple[str, bool]:
+    """Return the method that a name begins with, and whether it is a variant of it."""
+    words = re.findall(r"[A-Z0-9]+", name.upper())
+    for count in range(len(words), 0, -1):
+        if (method := "".join(words[:count])) in METHOD_COLORS:
+            return method, count < len(words)
+    return name.partition(",")[0].upper(), "," in name
+
+
+def _line_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return colour and dashes of each name, so that no two of one method are drawn alike."""
+    order: list[str] = []
+    variants: Counter[str] = Counter()
+    styles = {}
+    for name in names:
+        method, is_variant = _base(name)
+        if method not in order:
+            order.append(method)
+        dashes: Any = "-"
+        if is_variant:
+            dashes = _DASHES[variants[method] % len(_DASHES)]
+            variants[method] += 1
+        styles[name] = {"color": method_color(name, order.index(method)), "linestyle": dashes}
+    return styles
 
 
 def plot_convergence(
@@ -67,7 +114,7 @@ def plot_convergence(
         raise InputError("results must hold at least one history, got none")
     if times is not None and (missing := sorted(set(results) - set(times))):
         raise InputError(f"times must have all results, lacks {missing}")
-    figure, ax = _axes(ax, (6.4, 4.0))
+    figure, ax = make_axes(ax, (6.4, 4.0))
     has_band = False
     for index, (name, result) in enumerate(results.items()):
         history = result.history if isinstance(result, Result) else result
@@ -116,7 +163,7 @@ def plot_rate_distortion(
     """
     if not results:
         raise InputError("results must hold at least one method, got none")
-    figure, ax = _axes(ax, (6.4, 4.4))
+    figure, ax = make_axes(ax, (6.4, 4.4))
     for index, (name, rows) in enumerate(results.items()):
         for row in rows:
             if metric not in row:
@@ -138,88 +185,98 @@ def plot_rate_distortion(
     return figure
 
 
-def vis_image(image: Any, title: str | None = None, ax: Axes | None = None) -> Figure:
-    """Show an image without axes.
+def plot_mean_curves(
+    curves: Mapping[str, MeanCurve],
+    published: Sequence[PublishedCurve] = (),
+    ax: Axes | None = None,
+) -> Figure:
+    """Plot means over images, each with a band of one standard error to both sides.
 
     Args:
-        image: shape (H, W) or (H, W, 3), uint8.
-        title: above the image.
+        curves: for each method, a curve of the same metric.
+        published: curves of others, dotted, over the rates of ``curves``.
         ax: axes to draw on; new ones by default.
 
     Returns:
         The figure.
 
     Raises:
-        InputError: if it is not an image.
-        InputTypeError: if it is not a uint8 array.
+        InputError: if there is nothing to plot, metrics differ, or a published curve lacks the
+            metric or has no point among the rates.
     """
-    pixels = check_image(image)
-    height, width = pixels.shape[:2]
-    figure, ax = _axes(ax, (6.4, 6.4 * height / width))
-    ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    ax.set_axis_off()
-    if title is not None:
-        ax.set_title(title, fontsize=9)
+    drawn = {name: np.isfinite(curve.mean) for name, curve in curves.items()}
+    if not curves or not all(has_mean.any() for has_mean in drawn.values()):
+        empty = [name for name, has_mean in drawn.items() if not has_mean.any()]
+        raise InputError(f"curves must each have a mean at some rate, got none of {empty}")
+    metrics = {curve.metric for curve in curves.values()}
+    if len(metrics) > 1:
+        raise InputError(f"curves must be of one metric, got {sorted(metrics)}")
+    metric = metrics.pop()
+    figure, ax = make_axes(ax, (6.4, 4.4))
+    has_band = False
+    for name, style in _line_styles(curves).items():
+        curve = curves[name]
+        # Left in, a NaN breaks the line where the mean is missing.
+        if curve.rates.size <= 25:
+            style |= {"marker": "o", "markersize": 3}
+        ax.plot(curve.rates, curve.mean, label=name, **style)
+        low, high = curve.mean - curve.standard_error, curve.mean + curve.standard_error
+        if np.isfinite(low).any():
+            color = style["color"]
+            ax.fill_between(curve.rates, low, high, color=color, alpha=0.18, linewidth=0)
+            has_band = True
+    rates = np.concatenate([curve.rates[drawn[name]] for name, curve in curves.items()])
+    for index, other in enumerate(published):
+        if metric not in other.metrics:
+            raise InputError(f"published {other.name!r} has no {metric!r}: {list(other.metrics)}")
+        is_lossy = np.isfinite(other.metrics[metric])
+        values = other.bpp[is_lossy], other.metrics[metric][is_lossy]
+        part = restrict_rates(*values, rates.min(), rates.max())
+        if not part[0].size:
+            span = f"{rates.min():g} to {rates.max():g} bpp"
+            raise InputError(f"published {other.name!r} has no point from {span}")
+        color = _PUBLISHED_GRAYS[index % len(_PUBLISHED_GRAYS)]
+        marker = "osD^v"[index % 5]
+        ax.plot(*part, linestyle=":", marker=marker, markersize=3, color=color, label=other.name)
+    ax.set_xlabel("bit rate (bpp)")
+    ax.set_ylabel(_METRIC_LABELS[metric] + _images_note(curves) + _BAND_NOTE * has_band)
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False)
     return figure
 
 
-def vis_collage(
-    results: Mapping[str, Sequence[Mapping[str, Any]]],
-    bpps: Sequence[float],
-    original: Any | None = None,
-    crop: tuple[slice, slice] | None = None,
-) -> Figure:
-    """Show what each method makes of an image, near given bit rates.
+def _images_note(curves: Mapping[str, MeanCurve]) -> str:
+    counts = sorted({curve.num_images for curve in curves.values()})
+    if counts == [1]:
+        return ", of 1 image"
+    return f", mean of {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} images"
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as .pdf, .svg or .png, whole or not at all. It stays open.
+
+    The same figure gives the same bytes: no dates, and identifiers that do not change.
 
     Args:
-        results: for each method, rows of ``eval_compression(..., reconstruct=True)``.
-        bpps: bit rates; for each, the row of each method that is nearest is shown. One column
-            each.
-        original: the image before compression, shown in a column of its own where given.
-        crop: rows and columns of the image to show; all by default.
-
-    Returns:
-        The figure, one row of images for each method.
+        figure: to write.
+        path: of the file; its suffix is the format. PNG has 150 dots per inch.
 
     Raises:
-        InputError: if nothing is asked for, or rows were made without ``reconstruct=True``.
+        InputError: if the suffix is another, or the file cannot be written.
     """
-    if not results or not len(bpps):
-        raise InputError("results and bpps must not be empty")
-    for name, rows in results.items():
-        if not rows:
-            raise InputError(f"results[{name!r}] must hold at least one row, got none")
-    chosen = {name: [nearest_rate(rows, bpp) for bpp in bpps] for name, rows in results.items()}
-    for name, rows in chosen.items():
-        if any("reconstructed" not in row for row in rows):
-            raise InputError(f"results[{name!r}] has rows without an image: reconstruct=True")
-    crop = crop or (slice(None), slice(None))
-    first = check_image(next(iter(chosen.values()))[0]["reconstructed"])[crop]
-    columns = len(bpps) + (original is not None)
-    cell = 2.9
-    figure, axes = plt.subplots(
-        len(chosen),
-        columns,
-        squeeze=False,
-        figsize=(cell * columns, len(chosen) * (cell * first.shape[0] / first.shape[1] + 0.35)),
-        layout="constrained",
-    )
-    for row_axes, (name, rows) in zip(axes, chosen.items(), strict=True):
-        cells = list(row_axes)
-        if original is not None:
-            vis_image(check_image(original)[crop], "original", cells.pop(0))
-        for ax, row in zip(cells, rows, strict=True):
-            label = f"{name}  {row['bit rate (bpp)']:.3f} bpp  {row['PSNR (dB)']:.2f} dB"
-            vis_image(row["reconstructed"][crop], label, ax)
-    return figure
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise InputError(f"path {os.fspath(path)!r} must end in one of {', '.join(_SUFFIXES)}")
+    check_writable(path)
+    dates = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
+    buffer = io.BytesIO()
+    with plt.rc_context({"svg.hashsalt": "lrfjax"}):
+        figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=dates[suffix])
+    write_atomically(path, buffer.getvalue())
 
 
-def nearest_rate(rows: Sequence[Mapping[str, Any]], bpp: float) -> Mapping[str, Any]:
-    """Return the row whose bit rate is nearest to ``bpp``, in ratio."""
-    return min(rows, key=lambda row: abs(np.log(row["bit rate (bpp)"] / bpp)))
-
-
-def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+def make_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Return axes with their figure, new ones of a size in inches where none are given."""
     if ax is None:
         figure, ax = plt.subplots(figsize=size, layout="constrained")
         return figure, ax

@@ -1,8 +1,7 @@
-"""Curves of distortion over rate, and the distance between two of them."""
+"""Curves of distortion over rate: their rising part, values in between, the least margin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +28,25 @@ class Margin:
     rate: float
     low: float
     high: float
+
+
+def check_curve(name: str, rates: Any, qualities: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rates and the qualities of a curve as float arrays.
+
+    Args:
+        name: what to call the rates in a message.
+        rates: shape (n,), positive and finite.
+        qualities: shape (n,), finite.
+
+    Raises:
+        InputError: if lengths differ, or a rate is not positive or a quality not finite.
+    """
+    r, q = np.asarray(rates, float), np.asarray(qualities, float)
+    if r.shape != q.shape or r.ndim != 1:
+        raise InputError(f"{name} must have one quality each, got {r.shape} and {q.shape}")
+    if not (np.all(r > 0) and np.all(np.isfinite(r)) and np.all(np.isfinite(q))):
+        raise InputError(f"{name} must be positive, and their qualities finite, got {r}, {q}")
+    return r, q
 
 
 def rising_part(rates: Any, qualities: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -150,53 +168,3 @@ def least_margin(
     anchor, curve = (quality_at(*points, grid) for points in curves)
     least = int(np.argmin(curve - anchor))
     return Margin(float((curve - anchor)[least]), float(grid[least]), low, high)
-
-
-def bd_rate(
-    anchor_rates: Sequence[float],
-    anchor_qualities: Sequence[float],
-    rates: Sequence[float],
-    qualities: Sequence[float],
-) -> float:
-    """Return the Bjontegaard delta rate of a curve against an anchor, in percent.
-
-    Log-rate over quality, interpolated by PCHIP, averaged over the interval of qualities that both
-    curves cover (VCEG-M33, with piecewise cubic Hermite interpolation as in JCTVC-B055). Points
-    that a cheaper one of the same curve equals are left out.
-
-    Args:
-        anchor_rates: in bpp, positive.
-        anchor_qualities: as many, in dB for PSNR.
-        rates: of the curve.
-        qualities: of the curve.
-
-    Returns:
-        The mean difference in rate at equal quality; negative where the curve needs less. NaN
-        where the curves share no interval.
-
-    Raises:
-        InputError: if lengths differ, or a rate is not positive or a quality not finite.
-
-    Example:
-        >>> round(bd_rate([0.1, 0.2, 0.4], [30, 33, 36], [0.05, 0.1, 0.2], [30, 33, 36]), 6)
-        -50.0
-    """
-    curves = []
-    for name, given in (
-        ("anchor_rates", (anchor_rates, anchor_qualities)),
-        ("rates", (rates, qualities)),
-    ):
-        r, q = (np.asarray(values, float) for values in given)
-        if r.shape != q.shape or r.ndim != 1:
-            raise InputError(f"{name} must have one quality each, got {r.shape} and {q.shape}")
-        if not (np.all(r > 0) and np.all(np.isfinite(r)) and np.all(np.isfinite(q))):
-            raise InputError(f"{name} must be positive, and their qualities finite, got {r}, {q}")
-        curves.append(rising_part(r, q))
-    if min(len(r) for r, _ in curves) < 2:
-        return float("nan")
-    low = max(q[0] for _, q in curves)
-    high = min(q[-1] for _, q in curves)
-    if low >= high:
-        return float("nan")
-    anchor, curve = (PchipInterpolator(q, np.log(r)).integrate(low, high) for r, q in curves)
-    return float(100 * np.expm1((curve - anchor) / (high - low)))

@@ -1,0 +1,266 @@
+"""Measurements as rows of a JSON Lines file, which an interruption cannot spoil.
+
+A row says all about one image at one setting of one method. Rows are only ever appended, each whole
+lines in one write; what a crash cuts off at the end is dropped when the file is opened again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lrfjax.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks, and goes without
+    fcntl = None  # type: ignore[assignment]
+
+Key = tuple[str, str, str, float, str]
+
+_OPENING = b'{"image": "'
+"""What every line begins with."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image through one codec at one setting.
+
+    Attributes:
+        image: path of the file relative to its folder, with forward slashes.
+        digest: of its pixels, so that another image of this name is not taken for it.
+        method: name in ``METHODS``, or of a variant in an experiment.
+        level: the setting that moves along the curve, such as the quality.
+        parameters: all other settings that differ from the method's defaults.
+        height: of the image, in pixels.
+        width: of the image.
+        channels: 1 or 3.
+        num_bytes: of the file.
+        psnr_db: over all channels of the decoded 8-bit image; infinite without any error.
+        ssim: mean over channels; NaN below 11 pixels a side.
+        ms_ssim: likewise; NaN below 176.
+        encode_ms: time to encode, compilation excluded; of a batch, its share. NaN where the
+            levels of a sweep share the work.
+        decode_ms: likewise, to decode.
+        batch: how many images were encoded together.
+        versions: of what the numbers depend on, by package.
+        device: what JAX ran on.
+    """
+
+    image: str
+    digest: str
+    method: str
+    level: float
+    height: int
+    width: int
+    channels: int
+    num_bytes: int
+    psnr_db: float
+    ssim: float
+    ms_ssim: float
+    encode_ms: float
+    decode_ms: float
+    batch: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+
+    @property
+    def bpp(self) -> float:
+        """Bits per pixel, 8 x bytes of the whole file / (H x W)."""
+        return 8 * self.num_bytes / (self.height * self.width)
+
+    @property
+    def key(self) -> Key:
+        """What is measured once: image and setting."""
+        return row_key(self.image, self.digest, self.method, self.level, self.parameters)
+
+
+def row_key(
+    image: str, digest: str, method: str, level: float, parameters: Mapping[str, Any]
+) -> Key:
+    """Return the key of a row."""
+    return image, digest, method, float(level), json.dumps(parameters, sort_keys=True)
+
+
+def to_line(row: Row) -> str:
+    """Return a row as one line of strict JSON: infinite PSNR and missing similarities are null."""
+    values = asdict(row) | {"bpp": round(row.bpp, 6)}
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            values[name] = None
+    return json.dumps(values, allow_nan=False)
+
+
+def from_line(line: str) -> Row:
+    """Return the row of a line.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        values = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
+    if not isinstance(values, dict):
+        raise ValueError("not a JSON object")
+    names = {f.name for f in fields(Row)}
+    values = {name: value for name, value in values.items() if name in names}
+    for name in ("psnr_db", "ssim", "ms_ssim", "encode_ms"):
+        if name in values and values[name] is None:
+            values[name] = math.inf if name == "psnr_db" else math.nan
+    try:
+        row = Row(**values)
+        numbers = (row.level, row.psnr_db, row.ssim, row.ms_ssim, row.encode_ms, row.decode_ms)
+        if not all(isinstance(n, (int, float)) for n in numbers):
+            raise ValueError("a number is missing")
+        if not all(isinstance(t, str) for t in (row.image, row.digest, row.method, row.device)):
+            raise ValueError("a text is missing")
+        if not abs(row.level) <= sys.float_info.max:
+            raise ValueError("the level must be finite")
+        if not min(row.height, row.width, row.num_bytes) > 0:
+            raise ValueError("sizes must be positive")
+        if not (isinstance(row.parameters, dict) and isinstance(row.versions, dict)):
+            raise ValueError("parameters and versions must be objects")
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    return row
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[Row]:
+    """Return the rows of a results file; of several with one key the first.
+
+    An unfinished line at the end, which an interruption leaves behind, is passed over.
+
+    Raises:
+        InputError: if the file cannot be read, or a finished line is not a row.
+    """
+    name = os.fspath(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"results {name!r} cannot be read: {error.strerror}") from error
+    return _parse(text, name)
+
+
+def _parse(text: str, name: str) -> list[Row]:
+    rows: dict[Key, Row] = {}
+    finished = text[: text.rfind("\n") + 1]
+    for number, line in enumerate(finished.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = from_line(line)
+        except ValueError as error:
+            raise InputError(f"results {name!r}, line {number} is not a row: {error}") from error
+        rows.setdefault(row.key, row)
+    return list(rows.values())
+
+
+class ResultsFile:
+    """A results file to add to, as a context manager.
+
+    Attributes:
+        rows: what it held when it was opened.
+        done: the keys that it holds by now.
+
+    Raises:
+        InputError: on entering, if the file cannot be written, a line of it is not a row, or
+            another run is adding to it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], is_owner: bool = True) -> None:
+        """Name the file.
+
+        Args:
+            path: of the file, which is made where there is none.
+            is_owner: whether to keep other runs out, and to drop an unfinished line at the end.
+                Of several processes that share the file, the first alone, before the others open.
+        """
+        self._path = Path(path)
+        self._is_owner = is_owner
+        self._file = -1
+        self.rows: list[Row] = []
+        self.done: set[Key] = set()
+
+    def __enter__(self) -> ResultsFile:
+        name = str(self._path)
+        try:
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self._path, flags, 0o644)
+        except OSError as error:
+            raise InputError(f"results {name!r} cannot be written: {error.strerror}") from error
+        try:
+            if self._is_owner:
+                self._lock()
+            with open(self._file, "rb", closefd=False) as file:
+                file.seek(0)
+                data = file.read()
+            self.rows = _parse(data.decode("utf-8", errors="replace"), name)
+            if self._is_owner and not data.endswith(b"\n"):
+                self._drop_unfinished(data)
+        except BaseException:
+            os.close(self._file)
+            raise
+        self.done = {row.key for row in self.rows}
+        return self
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"results {str(self._path)!r} is in use by another run") from error
+        except OSError:
+            pass  # a file system without locks goes without, too
+
+    def _drop_unfinished(self, data: bytes) -> None:
+        start = data.rfind(b"\n") + 1
+        tail = data[start : start + len(_OPENING)]
+        # Whatever else a file without a newline may be, it is not ours to empty.
+        if tail != _OPENING[: len(tail)]:
+            number = data.count(b"\n") + 1
+            raise InputError(f"results {str(self._path)!r}, line {number} is not a row: {tail!r}")
+        os.ftruncate(self._file, start)
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Add rows in one write; those that are there already are left out.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        new = [row for row in rows if row.key not in self.done]
+        data = "".join(to_line(row) + "\n" for row in new).encode()
+        try:
+            # Appending writes of several processes do not mix: each goes to the end in one piece.
+            written = os.write(self._file, data) if data else 0
+        except OSError as error:
+            reason = error.strerror
+            raise InputError(f"results {str(self._path)!r} cannot be written: {reason}") from error
+        if written != len(data):
+            raise InputError(f"results {str(self._path)!r} cannot be written: the disk is full")
+        self.done.update(row.key for row in new)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._file)
+
+
+def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each method, in the order in which methods first appear."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.method, []).append(row)
+    return found
