@@ -14,6 +14,7 @@ from PIL import Image
 
 import lrfjax
 from lrfjax import cli
+from lrfjax.cli import coding
 from lrfjax.evaluation import compare
 from lrfjax.image.reading import read_picture
 
@@ -115,7 +116,7 @@ def test_a_machine_out_of_memory_is_one_line(picture, tmp_path, capsys, monkeypa
     def refuse(*_, **__):
         raise MemoryError
 
-    monkeypatch.setitem(cli._ENCODERS, "imf", refuse)
+    monkeypatch.setitem(coding._ENCODERS, "imf", refuse)
     assert "not enough memory" in _fails(capsys, "encode", picture, tmp_path / "x", "--rank", 1)
 
 
@@ -147,7 +148,7 @@ def test_several_files_go_to_a_folder_and_a_bad_one_stops_none(photo, tmp_path, 
 
 
 def test_clashes_are_refused_before_any_work(picture, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(cli._ENCODERS, "imf", None)  # would fail if it were called
+    monkeypatch.setitem(coding._ENCODERS, "imf", None)  # would fail if it were called
     twin, folder = tmp_path / "other" / "in.bmp", tmp_path / "out"
     twin.parent.mkdir()
     twin.write_bytes(b"")
@@ -167,7 +168,7 @@ def test_clashes_are_refused_before_any_work(picture, tmp_path, capsys, monkeypa
 def test_outputs_that_cannot_be_written_are_found_early(picture, tmp_path, capsys, monkeypatch):
     coded = tmp_path / "x.lrfj"
     coded.write_bytes(lrfjax.imf_encode(lrfjax.read_image(picture), quality=30))
-    monkeypatch.setitem(cli._ENCODERS, "imf", None)  # would fail if it were called
+    monkeypatch.setitem(coding._ENCODERS, "imf", None)  # would fail if it were called
     (tmp_path / "full" / "in.lrfj").mkdir(parents=True)
     for target in ("", tmp_path / "no" / "x", tmp_path / "full"):
         assert "cannot be written" in _fails(capsys, "encode", picture, target, "--rank", 1)
@@ -272,7 +273,7 @@ def test_an_interrupt_while_encoding_leaves_no_partial_file(picture, tmp_path, c
             raise KeyboardInterrupt
         return b"whole"
 
-    monkeypatch.setitem(cli._ENCODERS, "imf", encode)
+    monkeypatch.setitem(coding._ENCODERS, "imf", encode)
     out = tmp_path / "out"
     assert _run("encode", picture, second, out, "--rank", 1) == 130
     assert capsys.readouterr().err == "lrfjax encode: interrupted\n"

@@ -1,30 +1,21 @@
-"""The `lrfjax` command: compare, encode, decode, info."""
+"""The commands about files: encode, decode, info."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from lrfjax import checks
-from lrfjax.batch import FAILURES, Job, failure_line, make_folder, plan, run_all
+from lrfjax.cli.batch import Job, plan, run_all
 from lrfjax.codec.chunks import SIGNATURE
 from lrfjax.codec.decode import decode, read_metadata
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.errors import InputError
-from lrfjax.evaluation.compare import compare_image, format_tables, num_steps, write_pictures
 from lrfjax.evaluation.describe import describe
-from lrfjax.evaluation.sample import SAMPLE_NOTE, sample_image
 from lrfjax.image.metrics import bits_per_pixel
-from lrfjax.image.reading import Picture, read_image, read_picture
+from lrfjax.image.reading import Picture, read_picture
 from lrfjax.image.writing import check_suffix, picture_bytes, write_atomically
 
 _ENCODERS: dict[str, Callable[..., bytes]] = {
@@ -35,57 +26,8 @@ _ENCODERS: dict[str, Callable[..., bytes]] = {
 _SUFFIX = ".lrfj"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 1 after errors that it printed in a line each."""
-    options = _parser().parse_args(arguments)
-    try:
-        with _terminated_as_interrupted():
-            return options.run(options)
-    except BrokenPipeError:
-        # Whoever read the output has gone; nothing more can be said, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except FAILURES as error:
-        print(failure_line(options.command, error), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"lrfjax {options.command}: interrupted", file=sys.stderr)
-        return 130
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the program as an interrupt does, after it has tidied up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lrfjax", description="Low-rank factorization solvers and image codecs."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-
-    compare = commands.add_parser(
-        "compare", help="compare IMF, SVD, NMF and JPEG on images; print tables, write pictures"
-    )
-    compare.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
-    compare.add_argument(
-        "--out",
-        type=Path,
-        default=Path("lrfjax-compare"),
-        metavar="DIR",
-        help="folder for the pictures (default: %(default)s); one below it for each image "
-        "where there are several",
-    )
-    compare.set_defaults(run=_compare)
-
+def add_commands(commands: Any) -> None:
+    """Add encode, decode and info to the subparsers of the command line."""
     encode = commands.add_parser("encode", help="compress image files")
     encode.add_argument("inputs", nargs="+", metavar="IN", help="images, or arrays as .npy")
     encode.add_argument(
@@ -130,33 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     info.add_argument("inputs", nargs="+", metavar="FILE")
     info.set_defaults(run=_info)
-    return parser
-
-
-def _compare(options: argparse.Namespace) -> int:
-    if options.images:
-        images = [(str(path), read_image(path)) for path in options.images]
-    else:
-        images = [(SAMPLE_NOTE, sample_image())]
-    folders = [options.out]
-    if len(images) > 1:
-        folders = [options.out / path.stem for path in options.images]
-        if len(set(folders)) < len(folders):
-            raise InputError("images must have different names, their pictures share a folder")
-    for folder in folders:
-        make_folder(folder)
-    for (title, image), folder in zip(images, folders, strict=True):
-        with tqdm(total=num_steps(), unit="step", leave=False, disable=None) as bar:
-
-            def progress(step: str, bar: Any = bar) -> None:
-                bar.set_postfix_str(step, refresh=False)
-                bar.update()
-
-            comparison = compare_image(image, progress)
-        print(f"{title}\n\n{format_tables(comparison)}\n")
-        for path in write_pictures(comparison, folder):
-            print(f"wrote {path}")
-    return 0
 
 
 def _encode(options: argparse.Namespace) -> int:

@@ -1,0 +1,5 @@
+"""The `lrfjax` command."""
+
+from lrfjax.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,190 @@
+"""The commands about folders of images: evaluate, report, experiment."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from lrfjax import checks
+from lrfjax.cli.batch import make_folder
+from lrfjax.errors import InputError
+from lrfjax.evaluation.compressai import read_compressai, write_compressai
+from lrfjax.evaluation.experiments.base import Request
+from lrfjax.evaluation.experiments.registry import EXPERIMENTS
+from lrfjax.evaluation.mean_curves import INTERPOLATIONS
+from lrfjax.evaluation.methods import METHODS, choose_methods
+from lrfjax.evaluation.report import write_report
+from lrfjax.evaluation.results import by_method, read_rows
+from lrfjax.evaluation.runner import evaluate
+from lrfjax.image.writing import check_writable
+
+
+def add_commands(commands: Any) -> None:
+    """Add evaluate, report and experiment to the subparsers of the command line."""
+    evaluation = commands.add_parser(
+        "evaluate", help="measure codecs on a folder of images, a row for each image and setting"
+    )
+    evaluation.add_argument("--data", type=Path, required=True, metavar="DIR", help="of images")
+    evaluation.add_argument(
+        "--methods",
+        default="imf,svd,nmf,jpeg,webp",
+        metavar="NAMES",
+        help=f"of {', '.join(METHODS)} (default: %(default)s)",
+    )
+    evaluation.add_argument(
+        "--levels",
+        action="append",
+        default=[],
+        metavar="NAME=N,N,...",
+        help="settings of one method in place of its own; may be given for several",
+    )
+    evaluation.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="results, a JSON object a line; what it holds already is not measured again",
+    )
+    group = evaluation.add_argument_group(
+        "several processes", "each is started with the same arguments but for its number"
+    )
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
+    group.add_argument("--num-processes", type=int, metavar="N")
+    group.add_argument("--process-id", type=int, metavar="I", help="0 to N - 1")
+    evaluation.set_defaults(run=_evaluate)
+
+    report = commands.add_parser("report", help="make tables and figures of results")
+    report.add_argument("results", nargs="+", type=Path, metavar="RESULTS")
+    report.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the page")
+    report.add_argument("--anchor", default="jpeg", metavar="NAME", help="(default: %(default)s)")
+    report.add_argument(
+        "--interpolation", choices=INTERPOLATIONS, default="linear", help="(default: %(default)s)"
+    )
+    report.add_argument(
+        "--published",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="JSON",
+        help="curves in CompressAI's format, to lay over the figures",
+    )
+    report.add_argument(
+        "--compressai", action="store_true", help="write each method's curve in that format as well"
+    )
+    report.set_defaults(run=_report)
+
+    experiment = commands.add_parser(
+        "experiment",
+        help="run an experiment of arXiv 2408.12691 and say whether its ordering held",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"  {e.name:<15}{e.about}" for e in EXPERIMENTS.values()),
+    )
+    experiment.add_argument("name", metavar="NAME", help="see below")
+    experiment.add_argument("--data", type=Path, required=True, metavar="DIR", help="of images")
+    experiment.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="for results, page and figures (default: lrfjax-experiments/NAME)",
+    )
+    experiment.add_argument(
+        "--reference",
+        type=Path,
+        metavar="CSV",
+        help="of comparison: published points, with the columns image, method, bpp, psnr_db",
+    )
+    experiment.add_argument(
+        "--labels", type=Path, metavar="CSV", help="of classification: the columns image, label"
+    )
+    experiment.set_defaults(run=_experiment)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    names = [name.strip() for name in options.methods.split(",") if name.strip()]
+    methods = choose_methods(names, dict(_levels(text) for text in options.levels))
+    check_writable(options.out)
+    _join(options)
+    summary = evaluate(options.data, methods, options.out, warn=_warn)
+    if jax.process_index() == 0:
+        skipped = f", {len(summary.skipped)} skipped" if summary.skipped else ""
+        print(f"{options.out}: {summary.num_rows} rows, {summary.num_new} of them new{skipped}")
+    return 0 if summary.num_rows else 1
+
+
+def _levels(text: str) -> tuple[str, list[float]]:
+    name, has_sign, values = text.partition("=")
+    try:
+        levels = [float(value) for value in values.split(",")]
+    except ValueError:
+        levels = []
+    if not (has_sign and levels):
+        raise InputError(f"--levels must be NAME=NUMBER,NUMBER,..., got {text!r}")
+    return name.strip(), levels
+
+
+def _join(options: argparse.Namespace) -> None:
+    """Bring the processes together that share the work, if there are several."""
+    given = (options.coordinator, options.num_processes, options.process_id)
+    if all(value is None for value in given):
+        return
+    if any(value is None for value in given):
+        raise InputError("--coordinator, --num-processes and --process-id belong together")
+    count = checks.integer("--num-processes", options.num_processes, 1)
+    process = checks.integer("--process-id", options.process_id, 0, count - 1)
+    try:
+        jax.distributed.initialize(options.coordinator, count, process)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"--coordinator {options.coordinator!r} failed: {reason}") from error
+
+
+def _warn(line: str) -> None:
+    tqdm.write(f"lrfjax: {line}", file=sys.stderr)
+
+
+def _report(options: argparse.Namespace) -> int:
+    rows = list({row.key: row for path in options.results for row in read_rows(path)}.values())
+    if not rows:
+        raise InputError(f"results {_names(options.results)} hold no rows")
+    published = [read_compressai(path) for path in options.published]
+    make_folder(options.out)
+    paths = write_report(
+        rows,
+        options.out,
+        anchor=options.anchor,
+        method=options.interpolation,
+        published=published,
+    )
+    if options.compressai:
+        for method in by_method(rows):
+            paths.append(options.out / f"{method}.json")
+            write_compressai(paths[-1], rows, method)
+    print(paths[0].read_text(encoding="utf-8").partition("\n![")[0])
+    return _tell(paths)
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(repr(str(path)) for path in paths)
+
+
+def _tell(paths: Sequence[Path]) -> int:
+    for path in paths:
+        print(f"wrote {path}")
+    return 0
+
+
+def _experiment(options: argparse.Namespace) -> int:
+    name = checks.one_of("NAME", options.name, tuple(EXPERIMENTS))
+    out = options.out or Path("lrfjax-experiments") / name
+    make_folder(out)
+    outcome = EXPERIMENTS[name].run(Request(options.data, out, options.reference, options.labels))
+    print("\n\n".join([outcome.title, *outcome.parts]) + "\n")
+    for finding in outcome.findings:
+        print(finding)
+    return _tell(outcome.write(out))

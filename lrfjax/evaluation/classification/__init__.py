@@ -1,0 +1,1 @@
+"""What an ImageNet classifier still recognises in decoded images."""

@@ -1,0 +1,164 @@
+"""From the rows of a results file to tables and figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lrfjax.errors import InputError
+from lrfjax.evaluation.compressai import PublishedCurve
+from lrfjax.evaluation.mean_curves import Mean, MeanCurve, bd_table, by_image, mean_curve
+from lrfjax.evaluation.methods import METHODS
+from lrfjax.evaluation.page import table, write_page
+from lrfjax.evaluation.plots import plot_mean_curves
+from lrfjax.evaluation.results import Row, by_method
+
+TABLE_RATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5)
+BD_RATES = (0.1, 1.5)
+_FIGURES = {"psnr_db": "psnr", "ssim": "ssim", "ms_ssim_db": "ms_ssim"}
+_NUM_RATES = 120
+
+
+def label(method: str) -> str:
+    """Return what a method is called in figures and tables."""
+    return METHODS[method].label if method in METHODS else method
+
+
+def write_report(
+    rows: Sequence[Row],
+    folder: Path,
+    *,
+    anchor: str = "jpeg",
+    method: str = "linear",
+    published: Sequence[PublishedCurve] = (),
+) -> list[Path]:
+    """Write a Markdown page with mean curves, Bjontegaard deltas and times, and its figures.
+
+    Args:
+        rows: of a results file.
+        folder: an existing one.
+        anchor: the method that Bjontegaard deltas are against; they are left out if it is not
+            among the rows.
+        method: how each image's curve is interpolated, see ``mean_curves.interpolate``. The
+            deltas take PCHIP.
+        published: curves to lay over the figures.
+
+    Returns:
+        The paths of what was written, the page first.
+
+    Raises:
+        InputError: if there are no rows, a method has several sets of parameters, or a file cannot
+            be written.
+    """
+    if not rows:
+        raise InputError("rows must not be empty")
+    methods = by_method(rows)
+    images = {(row.image, row.digest) for row in rows}
+    parts = [f"{len(rows)} measurements of {len(images)} images."]
+    parts += _incomplete(methods, images)
+    curves = mean_curves(methods, TABLE_RATES, "psnr_db", method)
+    parts += [
+        f"## PSNR over RGB\n\nMeans over the images in dB at rates in bpp, "
+        f"{method} interpolation of each image's curve, plus or minus one standard error. "
+        "Empty where the curve of some image does not reach.",
+        rate_table(curves),
+    ]
+    if anchor in methods and len(methods) > 1:
+        parts += _deltas(rows, anchor)
+    parts += ["## Times", times_table(methods), _machine(rows)]
+    figures: dict[str, Figure] = {}
+    for metric, name in _FIGURES.items():
+        over = mean_curves(methods, plot_rates(rows), metric, method)
+        drawn = {n: c for n, c in over.items() if np.isfinite(c.mean).sum() > 1}
+        if drawn:
+            fitting = [curve for curve in published if metric in curve.metrics]
+            figures[name] = plot_mean_curves(drawn, fitting)
+    return write_page(folder, "report", "Rate-distortion", parts, figures)
+
+
+def mean_curves(
+    methods: Mapping[str, Sequence[Row]], rates: Sequence[float], metric: str, method: str
+) -> dict[str, MeanCurve]:
+    """Return the mean curve of each method, by label."""
+    return {label(name): mean_curve(rows, rates, metric, method) for name, rows in methods.items()}
+
+
+def plot_rates(rows: Sequence[Row], high: float = BD_RATES[1]) -> list[float]:
+    """Return rates for a figure, up to what it makes sense to compare."""
+    rates = [row.bpp for row in rows]
+    return np.geomspace(
+        min(rates), max(min(max(rates), high), min(rates) * 1.01), _NUM_RATES
+    ).tolist()
+
+
+def rate_table(curves: Mapping[str, MeanCurve]) -> str:
+    """Return mean and standard error of each curve at its rates, as Markdown."""
+    rates = next(iter(curves.values())).rates
+    used = [k for k in range(len(rates)) if any(np.isfinite(c.mean[k]) for c in curves.values())]
+    rows = [
+        [name, *(_plus_minus(curve.mean[k], curve.standard_error[k]) for k in used)]
+        for name, curve in curves.items()
+    ]
+    return table(["codec", *(f"{rates[k]:g}" for k in used)], rows)
+
+
+def _plus_minus(value: float, error: float, digits: int = 2) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
+
+
+def _incomplete(methods: Mapping[str, Sequence[Row]], images: set[tuple[str, str]]) -> list[str]:
+    """Say which methods lack images, since their means are over others."""
+    lacking = {n: len(images - set(by_image(rows))) for n, rows in methods.items()}
+    named = ", ".join(f"{label(name)} lacks {count}" for name, count in lacking.items() if count)
+    return [f"**Not all methods have all images:** {named}."] if named else []
+
+
+def _deltas(rows: Sequence[Row], anchor: str) -> list[str]:
+    between = f"{BD_RATES[0]:g} to {BD_RATES[1]:g} bpp"
+    lines = []
+    tables = {m: bd_table(rows, anchor, m, BD_RATES) for m in ("psnr_db", "ssim", "ms_ssim")}
+    for name in tables["psnr_db"]:
+        cells = [_mean(tables["psnr_db"][name].mean_bd_psnr, 2)]
+        cells += [_mean(found[name].mean_bd_rate, 1) for found in tables.values()]
+        lines.append([label(name), *cells])
+    heads = ["codec", "BD-PSNR (dB)", *(f"BD-rate (%), {n}" for n in ("PSNR", "SSIM", "MS-SSIM"))]
+    return [
+        f"## Against {label(anchor)}\n\nBjontegaard deltas image by image, their means and "
+        f"standard errors: log-rate over quality by PCHIP, {between}, similarities in decibels. "
+        "A negative BD-rate needs fewer bits. In brackets, of how many images where some have no "
+        "common interval.",
+        table(heads, lines),
+    ]
+
+
+def _mean(mean: Mean, digits: int) -> str:
+    text = _plus_minus(mean.value, mean.standard_error, digits)
+    return text and f"{text} ({mean.count})"
+
+
+def times_table(methods: Mapping[str, Sequence[Row]]) -> str:
+    """Return median times in milliseconds for each megapixel, as Markdown; empty of none."""
+    lines = []
+    for name, rows in methods.items():
+        cells = []
+        for time in ("encode_ms", "decode_ms"):
+            found = [getattr(row, time) / (row.height * row.width / 1e6) for row in rows]
+            timed = [value for value in found if not math.isnan(value)]
+            cells.append(f"{np.median(timed):.1f}" if timed else "")
+        lines.append([label(name), *cells, f"{max(row.batch for row in rows)}"])
+    return table(["codec", "encode (ms/MP)", "decode (ms/MP)", "images at a time"], lines)
+
+
+def _machine(rows: Sequence[Row]) -> str:
+    devices = sorted({row.device for row in rows})
+    versions = sorted({f"{name} {value}" for row in rows for name, value in row.versions.items()})
+    return (
+        "Medians over all images and levels, without compilation, on "
+        f"{'; '.join(devices)}, with {', '.join(versions)}."
+    )
