@@ -3,8 +3,7 @@
     python -m benchmarks.classification_check --data FOLDER
 
 Both get the same pixels of all images of a folder. PyTorch loads the file itself, and normalises
-with NumPy, so that these are compared as well. Needs the extras ``classify`` and
-``benchmarks``, and ``pip install efficientnet-lite-pytorch``.
+with NumPy, so that these are compared as well. Needs the extra ``benchmarks``.
 """
 
 from __future__ import annotations

@@ -84,6 +84,13 @@ def test_means_over_the_images_come_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["imf.json"]
 
 
+def test_times_that_no_level_has_are_left_out(tmp_path):
+    path = tmp_path / "svd.json"
+    write_compressai(path, [replace(row, encode_ms=float("nan")) for row in ROWS], "imf")
+    results = json.loads(path.read_text())["results"]
+    assert list(results) == ["psnr-rgb", "ms-ssim-rgb", "bpp", "decoding_time"]
+
+
 def test_levels_without_a_mean_are_left_out(tmp_path):
     path = tmp_path / "imf.json"
     more = [_row("a", 3.0, 900, 40.0), _row("a", 4.0, 999, np.inf), _row("b", 4.0, 999, 50.0)]

@@ -109,8 +109,8 @@ def write_compressai(
     """Write the means over the images at each level as a CompressAI results file.
 
     A level that some image lacks is left out, since its mean would be over other images than the
-    rest, and so is one at which a file is lossless. MS-SSIM is written if all images have it, times
-    in seconds. The file appears whole or not at all.
+    rest, and so is one at which a file is lossless. MS-SSIM and times, in seconds, are written if
+    all images have them. The file appears whole or not at all.
 
     Args:
         path: of the file.
@@ -148,8 +148,9 @@ def write_compressai(
     if all(map(math.isfinite, similarity := means("ms_ssim"))):
         results["ms-ssim" + suffix] = similarity
     results["bpp"] = means("bpp")
-    results["encoding_time"] = [milliseconds / 1e3 for milliseconds in means("encode_ms")]
-    results["decoding_time"] = [milliseconds / 1e3 for milliseconds in means("decode_ms")]
+    for key, name in (("encoding_time", "encode_ms"), ("decoding_time", "decode_ms")):
+        if all(map(math.isfinite, times := means(name))):
+            results[key] = [milliseconds / 1e3 for milliseconds in times]
     data = {
         "name": method,
         "description": _describe(own, len(images)) if description is None else description,

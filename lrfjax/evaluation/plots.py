@@ -212,6 +212,8 @@ def plot_mean_curves(
     if len(metrics) > 1:
         raise InputError(f"curves must be of one metric, got {sorted(metrics)}")
     metric = metrics.pop()
+    rates = np.concatenate([curve.rates[drawn[name]] for name, curve in curves.items()])
+    parts = [_part(other, metric, rates.min(), rates.max()) for other in published]
     figure, ax = make_axes(ax, (6.4, 4.4))
     has_band = False
     for name, style in _line_styles(curves).items():
@@ -225,16 +227,7 @@ def plot_mean_curves(
             color = style["color"]
             ax.fill_between(curve.rates, low, high, color=color, alpha=0.18, linewidth=0)
             has_band = True
-    rates = np.concatenate([curve.rates[drawn[name]] for name, curve in curves.items()])
-    for index, other in enumerate(published):
-        if metric not in other.metrics:
-            raise InputError(f"published {other.name!r} has no {metric!r}: {list(other.metrics)}")
-        is_lossy = np.isfinite(other.metrics[metric])
-        values = other.bpp[is_lossy], other.metrics[metric][is_lossy]
-        part = restrict_rates(*values, rates.min(), rates.max())
-        if not part[0].size:
-            span = f"{rates.min():g} to {rates.max():g} bpp"
-            raise InputError(f"published {other.name!r} has no point from {span}")
+    for index, (other, part) in enumerate(zip(published, parts, strict=True)):
         color = _PUBLISHED_GRAYS[index % len(_PUBLISHED_GRAYS)]
         marker = "osD^v"[index % 5]
         ax.plot(*part, linestyle=":", marker=marker, markersize=3, color=color, label=other.name)
@@ -243,6 +236,19 @@ def plot_mean_curves(
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
     return figure
+
+
+def _part(
+    curve: PublishedCurve, metric: str, low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part of a published curve between two rates, or raise InputError."""
+    if metric not in curve.metrics:
+        raise InputError(f"published {curve.name!r} has no {metric!r}: {list(curve.metrics)}")
+    is_lossy = np.isfinite(curve.metrics[metric])
+    part = restrict_rates(curve.bpp[is_lossy], curve.metrics[metric][is_lossy], low, high)
+    if not part[0].size:
+        raise InputError(f"published {curve.name!r} has no point from {low:g} to {high:g} bpp")
+    return part
 
 
 def _images_note(curves: Mapping[str, MeanCurve]) -> str:
