@@ -234,7 +234,7 @@ def _rows(
             parameters=dict(method.fixed),
             batch=batch_size,
             versions=used,
-            device=f"{device.platform}, {device.device_kind}",
+            device=", ".join(dict.fromkeys((device.platform, device.device_kind))),
         )
         for k, data, encode_ms, _, decode_ms in coded
     ]

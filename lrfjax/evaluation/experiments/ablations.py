@@ -18,6 +18,8 @@ from lrfjax.evaluation.runner import evaluate
 
 RATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _HIGHEST_DRAWN = 0.6
+# What the paper's figures show as a slight difference, and from where on it is a large one, in dB.
+_SLIGHT = 0.5
 # Ranks of the luma matrix, dense where a rank is a large step in rate.
 _RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24)
 
@@ -81,7 +83,7 @@ def run(ablation: Ablation, request: Request) -> Outcome:
     drawn = mean_curves(by_label, plot_rates(rows, _HIGHEST_DRAWN), "psnr_db", "linear")
     note = (
         "The paper's codec (`PAPER_SETTINGS`) but for what is named: mean PSNR over RGB in dB, "
-        "plus or minus one standard error, at rates in bpp."
+        f"plus or minus one standard error, at rates in bpp. Slight is less than {_SLIGHT} dB."
     )
     return Outcome(
         ablation.title,
@@ -94,17 +96,18 @@ def run(ablation: Ablation, request: Request) -> Outcome:
 def _bounds(curves: Mapping[str, MeanCurve]) -> list[Finding]:
     own = "[-16, 15]"
     return [
-        gain_finding("slightly better than [-32, 31]", curves, own, "[-32, 31]", 0, 1),
-        gain_finding("slightly better than [-128, 127]", curves, own, "[-128, 127]", 0, 1.5),
-        gain_finding("far better than [-8, 7]", curves, own, "[-8, 7]", 1),
+        gain_finding("slightly better than [-32, 31]", curves, own, "[-32, 31]", 0, _SLIGHT),
+        gain_finding("slightly better than [-128, 127]", curves, own, "[-128, 127]", 0, _SLIGHT),
+        gain_finding("far better than [-8, 7]", curves, own, "[-8, 7]", _SLIGHT),
     ]
 
 
 def _num_iters(curves: Mapping[str, MeanCurve]) -> list[Finding]:
     return [
-        gain_finding("no sweeps are very poor", curves, "2 sweeps", "0 sweeps", 2),
-        gain_finding("2 sweeps are good already", curves, "10 sweeps", "2 sweeps", 0, 0.5),
-        gain_finding("more than 5 gain little", curves, "10 sweeps", "5 sweeps", 0, 0.15),
+        gain_finding("no sweeps are very poor", curves, "2 sweeps", "0 sweeps", _SLIGHT),
+        # At equal rate: a better fit has more to code, so more sweeps may even lose a little.
+        gain_finding("2 sweeps are good already", curves, "10 sweeps", "2 sweeps", -0.2, _SLIGHT),
+        gain_finding("more than 5 change little", curves, "10 sweeps", "5 sweeps", -0.15, 0.15),
     ]
 
 
@@ -112,14 +115,14 @@ def _patch_size(curves: Mapping[str, MeanCurve]) -> list[Finding]:
     own = "8 x 8"
     return [
         gain_finding("8 x 8 better than 4 x 4", curves, own, "4 x 4"),
-        gain_finding("8 x 8 a little better than 16 x 16", curves, own, "16 x 16", 0, 1),
-        gain_finding("32 x 32 much worse", curves, own, "32 x 32", 1),
-        gain_finding("no patches much worse", curves, own, "none", 1),
+        gain_finding("8 x 8 a little better than 16 x 16", curves, own, "16 x 16", 0, _SLIGHT),
+        gain_finding("32 x 32 much worse", curves, own, "32 x 32", _SLIGHT),
+        gain_finding("no patches much worse", curves, own, "none", _SLIGHT),
     ]
 
 
 def _color_space(curves: Mapping[str, MeanCurve]) -> list[Finding]:
-    return [gain_finding("YCbCr slightly better than RGB", curves, "YCbCr", "RGB", 0, 2)]
+    return [gain_finding("YCbCr slightly better than RGB", curves, "YCbCr", "RGB", 0, _SLIGHT)]
 
 
 _LARGE_PATCHES = (2, 4, 6, 9, 12, 16, 20, 26, 32, 40, 50, 62)
@@ -135,7 +138,7 @@ ABLATIONS = {
     ),
     "num_iters": Ablation(
         "Sweeps of the solver",
-        [Variant(f"{n} sweeps", {"num_iters": n}) for n in (0, 1, 2, 5, 10, 20)],
+        [Variant(f"{n} sweep{'s' * (n != 1)}", {"num_iters": n}) for n in (0, 1, 2, 5, 10, 20)],
         _num_iters,
     ),
     "patch_size": Ablation(
