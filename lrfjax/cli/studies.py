@@ -22,7 +22,6 @@ from lrfjax.evaluation.methods import METHODS, choose_methods
 from lrfjax.evaluation.report import write_report
 from lrfjax.evaluation.results import by_method, read_rows
 from lrfjax.evaluation.runner import evaluate
-from lrfjax.image.writing import check_writable
 
 
 def add_commands(commands: Any) -> None:
@@ -108,7 +107,6 @@ def add_commands(commands: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> int:
     names = [name.strip() for name in options.methods.split(",") if name.strip()]
     methods = choose_methods(names, dict(_levels(text) for text in options.levels))
-    check_writable(options.out)
     _join(options)
     summary = evaluate(options.data, methods, options.out, warn=_warn)
     if jax.process_index() == 0:
