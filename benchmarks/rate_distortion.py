@@ -38,7 +38,6 @@ PEER_POINTS = 16
 RATE = "bit rate (bpp)"
 # What is compared, and between which rates.
 METRICS = {"PSNR (dB)": (0.1, 1.5), "SSIM": (0.0, 1.0), "MS-SSIM": (0.0, 1.0)}
-COLORS = {"JPEG 2000": "#56B4E9", "AVIF": "#000000"}  # from the palette of the other figures
 _LINES = ("-", "--", ":", "-.")
 
 Rows = Sequence[dict[str, Any]]
@@ -207,7 +206,7 @@ def draw(results: dict[str, dict[str, Rows]], target: Path) -> None:
         for name in names:
             efforts += " effort " in name
             style = _LINES[efforts % len(_LINES)] if " effort " in name else "-"
-            color = COLORS.get(name) or method_color(name.split()[0])
+            color = method_color(name)
             values = [quality_at(*curve(curves[name], metric), grid) for curves in results.values()]
             ax.plot(grid, np.mean(values, axis=0), style, label=name, color=color)
         ax.set_xlabel("bit rate (bpp)")

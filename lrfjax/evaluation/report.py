@@ -19,7 +19,7 @@ from lrfjax.evaluation.results import Row, by_method
 
 TABLE_RATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5)
 BD_RATES = (0.1, 1.5)
-_FIGURES = {"psnr_db": "psnr", "ssim": "ssim", "ms_ssim_db": "ms_ssim"}
+_FIGURES = {"psnr": "psnr_db", "ssim": "ssim", "ms_ssim": "ms_ssim_db"}
 _NUM_RATES = 120
 
 
@@ -70,13 +70,7 @@ def write_report(
     if anchor in methods and len(methods) > 1:
         parts += _deltas(rows, anchor)
     parts += ["## Times", times_table(methods), _machine(rows)]
-    figures: dict[str, Figure] = {}
-    for metric, name in _FIGURES.items():
-        over = mean_curves(methods, plot_rates(rows), metric, method)
-        drawn = {n: c for n, c in over.items() if np.isfinite(c.mean).sum() > 1}
-        if drawn:
-            fitting = [curve for curve in published if metric in curve.metrics]
-            figures[name] = plot_mean_curves(drawn, fitting)
+    figures = draw_means(methods, _FIGURES, BD_RATES[1], method, published)
     return write_page(folder, "report", "Rate-distortion", parts, figures)
 
 
@@ -90,9 +84,35 @@ def mean_curves(
 def plot_rates(rows: Sequence[Row], high: float = BD_RATES[1]) -> list[float]:
     """Return rates for a figure, up to what it makes sense to compare."""
     rates = [row.bpp for row in rows]
-    return np.geomspace(
-        min(rates), max(min(max(rates), high), min(rates) * 1.01), _NUM_RATES
-    ).tolist()
+    low = min(rates)
+    return np.geomspace(low, max(min(max(rates), high), 1.01 * low), _NUM_RATES).tolist()
+
+
+def draw_means(
+    methods: Mapping[str, Sequence[Row]],
+    metrics: Mapping[str, str],
+    highest: float,
+    method: str = "linear",
+    published: Sequence[PublishedCurve] = (),
+) -> dict[str, Figure]:
+    """Return figures of mean curves, by name, of what has a mean at two rates or more.
+
+    Args:
+        methods: rows by method.
+        metrics: for each name of a figure, its metric, see ``mean_curve``.
+        highest: rate up to which curves are drawn, in bpp.
+        method: of interpolation.
+        published: curves to lay over, where they have the metric.
+    """
+    places = plot_rates([row for rows in methods.values() for row in rows], highest)
+    figures = {}
+    for name, metric in metrics.items():
+        curves = mean_curves(methods, places, metric, method)
+        drawn = {n: curve for n, curve in curves.items() if np.isfinite(curve.mean).sum() > 1}
+        fitting = [curve for curve in published if metric in curve.metrics]
+        if drawn:
+            figures[name] = plot_mean_curves(drawn, fitting)
+    return figures
 
 
 def rate_table(curves: Mapping[str, MeanCurve]) -> str:

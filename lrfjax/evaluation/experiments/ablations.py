@@ -11,8 +11,7 @@ from tqdm import tqdm
 from lrfjax.evaluation.experiments.base import Experiment, Finding, Outcome, Request, gain_finding
 from lrfjax.evaluation.mean_curves import MeanCurve
 from lrfjax.evaluation.methods import METHODS
-from lrfjax.evaluation.plots import plot_mean_curves
-from lrfjax.evaluation.report import mean_curves, plot_rates, rate_table
+from lrfjax.evaluation.report import draw_means, mean_curves, rate_table
 from lrfjax.evaluation.results import by_method, read_rows
 from lrfjax.evaluation.runner import evaluate
 
@@ -80,7 +79,6 @@ def run(ablation: Ablation, request: Request) -> Outcome:
     rows = [row for row in read_rows(request.results) if row.method in own]
     by_label = by_method(rows)
     curves = mean_curves(by_label, RATES, "psnr_db", "linear")
-    drawn = mean_curves(by_label, plot_rates(rows, _HIGHEST_DRAWN), "psnr_db", "linear")
     note = (
         "The paper's codec (`PAPER_SETTINGS`) but for what is named: mean PSNR over RGB in dB, "
         f"plus or minus one standard error, at rates in bpp. Slight is less than {_SLIGHT} dB."
@@ -89,7 +87,7 @@ def run(ablation: Ablation, request: Request) -> Outcome:
         ablation.title,
         [note, rate_table(curves)],
         ablation.claims(curves),
-        {"psnr": plot_mean_curves(drawn)},
+        draw_means(by_label, {"psnr": "psnr_db"}, _HIGHEST_DRAWN),
     )
 
 

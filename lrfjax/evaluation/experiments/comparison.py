@@ -14,8 +14,7 @@ from lrfjax.evaluation.experiments.base import Experiment, Finding, Outcome, Req
 from lrfjax.evaluation.mean_curves import MeanCurve, interpolate
 from lrfjax.evaluation.methods import METHODS, PAPER_JPEG_QUALITIES
 from lrfjax.evaluation.page import table
-from lrfjax.evaluation.plots import plot_mean_curves
-from lrfjax.evaluation.report import mean_curves, plot_rates, rate_table
+from lrfjax.evaluation.report import draw_means, mean_curves, rate_table
 from lrfjax.evaluation.results import Row, by_method, read_rows
 from lrfjax.evaluation.runner import evaluate
 
@@ -50,12 +49,7 @@ def run(request: Request) -> Outcome:
     for metric in ("ssim", "ms_ssim"):
         other = mean_curves(by_name, RATES, metric, "linear")
         parts += [f"## {metric.upper().replace('_', '-')}", rate_table(other)]
-    figures = {
-        metric: plot_mean_curves(
-            mean_curves(by_name, plot_rates(rows, _HIGHEST_DRAWN), metric, "linear")
-        )
-        for metric in ("psnr_db", "ssim")
-    }
+    figures = draw_means(by_name, {"psnr": "psnr_db", "ssim": "ssim"}, _HIGHEST_DRAWN)
     return Outcome("IMF, SVD and JPEG", parts, findings, figures)
 
 
