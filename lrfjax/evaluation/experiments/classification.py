@@ -201,7 +201,11 @@ def low_rate_finding(shares: Mapping[str, Shares]) -> Finding:
         f"{mean:+.3f} at {rate:g} bpp ({n} images)"
         for mean, rate, n in zip(means, rates, counts[usable], strict=True)
     )
-    return Finding(claim, bool(means.mean() > 0), f"mean {means.mean():+.3f}: {each}")
+    # Between images, each of which agrees or does not: how little a few of them can tell.
+    seen = gains[:, usable][np.isfinite(gains[:, usable]).any(axis=1)]
+    error = np.std(np.nanmean(seen, axis=1), ddof=1) / np.sqrt(len(seen))
+    figures = f"mean {means.mean():+.3f}, standard error {error:.3f}: {each}"
+    return Finding(claim, bool(means.mean() > 0), figures)
 
 
 def _table(shares: Mapping[str, Shares]) -> str:
