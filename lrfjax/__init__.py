@@ -36,10 +36,12 @@ from lrfjax.evaluation.results import Row, read_rows
 from lrfjax.evaluation.runner import evaluate
 from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psnr, ssim
 from lrfjax.image.reading import Picture, read_image, read_picture
+from lrfjax.solvers.column_kernel import column_kernel
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
 from lrfjax.solvers.factorize import factorize, imf, nmf, reconstruct, svd
 from lrfjax.solvers.gradient import factorize_gradient
 from lrfjax.solvers.rank_selection import rank_for_error, rank_for_ratio
+from lrfjax.solvers.sharding import shard_batch, shard_rows
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Factors, History, Result, Status
 
@@ -69,6 +71,7 @@ __all__ = [
     "bd_table",
     "bits_per_pixel",
     "choose_methods",
+    "column_kernel",
     "compression_ratio",
     "convergence_table",
     "decode",
@@ -100,6 +103,8 @@ __all__ = [
     "read_rows",
     "reconstruct",
     "save_figure",
+    "shard_batch",
+    "shard_rows",
     "ssim",
     "svd",
     "svd_decode",

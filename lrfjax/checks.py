@@ -26,6 +26,20 @@ def is_concrete(*values: Any) -> bool:
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
+def lies_on_several_devices(x: Any) -> bool:
+    """Return whether a concrete array is spread or copied over more than one device."""
+    return isinstance(x, jax.Array) and is_concrete(x) and len(x.sharding.device_set) > 1
+
+
+def at_hand(x: Any) -> Any:
+    """Return a concrete array on the host, or as it is where it lies on several devices.
+
+    Of such an array the host may not have room for the whole, and may not even see the whole: its
+    devices may belong to several processes. What NumPy and JAX arrays both do is done there.
+    """
+    return x if lies_on_several_devices(x) else np.asarray(x)
+
+
 def real_array(name: str, x: Any) -> Any:
     """Return ``x`` as a NumPy or JAX array of real numbers.
 
@@ -80,6 +94,9 @@ def finite(name: str, x: Any, given: Any = None) -> None:
         x: the array.
         given: the same before conversion, to quote from; ``x`` by default.
     """
+    if lies_on_several_devices(x):
+        _finite_on_devices(name, x, x if given is None else given)
+        return
     host = np.asarray(x)
     # A finite sum proves that all is finite, in one cheap pass; an infinite one may be overflow.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -90,6 +107,19 @@ def finite(name: str, x: Any, given: Any = None) -> None:
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         value = np.asarray(host if given is None else given)[index]
         raise InputError(f"{name} must be finite in {host.dtype}, got {value} at index {index}")
+
+
+def _finite_on_devices(name: str, x: Array, given: Any) -> None:
+    """Do as ``finite`` for an array over several devices, of which scalars come to the host."""
+    bad = ~jnp.isfinite(x)
+    if not bool(bad.any()):
+        return
+    index: list[int] = []
+    while bad.ndim:
+        index.append(int(jnp.argmax(bad.any(axis=tuple(range(1, bad.ndim))))))
+        bad = bad[index[-1]]
+    value = given[tuple(index)]
+    raise InputError(f"{name} must be finite in {x.dtype}, got {value} at index {tuple(index)}")
 
 
 def prng_key(name: str, key: Any) -> Array:

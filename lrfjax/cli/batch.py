@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +99,33 @@ def run_all(command: str, jobs: Sequence[Job], work: Callable[[Job], str]) -> in
                 tqdm.write(said, file=sys.stdout)
             bar.update()
     return int(failed > 0)
+
+
+@contextmanager
+def tile_bar() -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar of the tiles of one file, if there are several and they take a second.
+
+    A search for a rate or a PSNR goes through all tiles with each attempt, which the bar counts.
+
+    Returns:
+        What to call with the number of tiles that are done and that of all.
+    """
+    with tqdm(unit="tile", leave=False, delay=1, disable=None) as bar:
+        attempts = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal attempts
+            if total == 1:
+                return
+            if done == 0:
+                attempts += 1
+                bar.reset(total)
+                if attempts > 1:
+                    bar.set_description_str(f"attempt {attempts}")
+            else:
+                bar.update(done - bar.n)
+
+        yield progress
 
 
 def failure_line(command: str, error: BaseException, source: Path | None = None) -> str:

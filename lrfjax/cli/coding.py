@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lrfjax import checks
-from lrfjax.cli.batch import Job, plan, run_all
+from lrfjax.cli.batch import Job, plan, run_all, tile_bar
 from lrfjax.codec.chunks import SIGNATURE
 from lrfjax.codec.decode import decode, read_metadata
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.errors import InputError
 from lrfjax.evaluation.describe import describe
 from lrfjax.image.metrics import bits_per_pixel
-from lrfjax.image.reading import Picture, read_picture
+from lrfjax.image.reading import MAX_PIXELS, Picture, read_picture
 from lrfjax.image.writing import check_suffix, picture_bytes, write_atomically
 
 _ENCODERS: dict[str, Callable[..., bytes]] = {
@@ -53,6 +53,7 @@ def add_commands(commands: Any) -> None:
     encode.add_argument(
         "--keep-metadata", action="store_true", help="keep the colour profile and EXIF"
     )
+    _add_max_pixels(encode)
     encode.set_defaults(run=_encode)
 
     decoder = commands.add_parser("decode", help="turn compressed files into images")
@@ -65,13 +66,25 @@ def add_commands(commands: Any) -> None:
     decoder.add_argument(
         "--format", metavar="SUFFIX", help="of the files in a folder, such as tiff (default: png)"
     )
+    _add_max_pixels(decoder)
     decoder.set_defaults(run=_decode)
 
     info = commands.add_parser(
         "info", help="print what compressed files hold, and what their bits are spent on"
     )
     info.add_argument("inputs", nargs="+", metavar="FILE")
+    _add_max_pixels(info)
     info.set_defaults(run=_info)
+
+
+def _add_max_pixels(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="refuse larger images before anything is allocated (default: %(default)s)",
+    )
 
 
 def _encode(options: argparse.Namespace) -> int:
@@ -79,11 +92,14 @@ def _encode(options: argparse.Namespace) -> int:
     encoder = _ENCODERS[options.method]
 
     def encode(job: Job) -> str:
-        picture = read_picture(job.source)
+        picture = read_picture(job.source, max_pixels=options.max_pixels)
         metadata = {}
         if options.keep_metadata:
             metadata = {"icc_profile": picture.icc_profile, "exif": picture.exif}
-        data = encoder(picture.pixels, **settings, **metadata)
+        with tile_bar() as progress:
+            # The other methods have no tiles.
+            shown = {"progress": progress} if options.method == "imf" else {}
+            data = encoder(picture.pixels, **settings, **metadata, **shown)
         write_atomically(job.target, data)
         bpp = bits_per_pixel(picture.pixels.shape, data)
         return f"wrote {job.target}: {len(data)} bytes, {bpp:.4f} bpp"
@@ -93,7 +109,10 @@ def _encode(options: argparse.Namespace) -> int:
 
 def _encoder_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that were given, after checks that need no image."""
-    settings = {"color_space": options.color_space}
+    settings = {
+        "color_space": options.color_space,
+        "max_pixels": checks.integer("max_pixels", options.max_pixels, 1),
+    }
     if options.effort is not None:
         if options.method != "imf":
             raise InputError(f"--effort is for imf, the method is {options.method}")
@@ -112,6 +131,7 @@ def _encoder_settings(options: argparse.Namespace) -> dict[str, Any]:
 def _decode(options: argparse.Namespace) -> int:
     suffix = f".{(options.format or 'png').lstrip('.')}"
     check_suffix(suffix, f"--format {options.format!r}")
+    max_pixels = checks.integer("max_pixels", options.max_pixels, 1)
     jobs = plan(options.inputs, options.output, suffix)
     is_file = str(jobs[0].target) == str(Path(options.output))
     if is_file and options.format is not None:
@@ -120,8 +140,10 @@ def _decode(options: argparse.Namespace) -> int:
 
     def decode_file(job: Job) -> str:
         data = _read_bytes(job.source)
-        metadata = read_metadata(data)
-        picture = Picture(decode(data), metadata.icc_profile, metadata.exif)
+        metadata = read_metadata(data, max_pixels=max_pixels)
+        with tile_bar() as progress:
+            pixels = decode(data, max_pixels=max_pixels, progress=progress)
+        picture = Picture(pixels, metadata.icc_profile, metadata.exif)
         file, lost = picture_bytes(picture, job.target.suffix)
         write_atomically(job.target, file)
         height, width = picture.pixels.shape[:2]
@@ -133,10 +155,12 @@ def _decode(options: argparse.Namespace) -> int:
 
 def _info(options: argparse.Namespace) -> int:
     has_titles = len(options.inputs) > 1
+    max_pixels = checks.integer("max_pixels", options.max_pixels, 1)
 
     def tell(job: Job) -> str:
         title = f"{job.source}\n" if has_titles else ""
-        return title + describe(_read_bytes(job.source)) + "\n" * has_titles
+        text = describe(_read_bytes(job.source), max_pixels=max_pixels)
+        return title + text + "\n" * has_titles
 
     return run_all("info", [Job(Path(p), Path(p)) for p in options.inputs], tell)
 

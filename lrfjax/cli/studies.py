@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
+import inspect
+import os
+import socket
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +27,7 @@ from lrfjax.evaluation.mean_curves import INTERPOLATIONS
 from lrfjax.evaluation.methods import METHODS, choose_methods
 from lrfjax.evaluation.report import write_report
 from lrfjax.evaluation.results import by_method, read_rows
-from lrfjax.evaluation.runner import evaluate
+from lrfjax.evaluation.runner import LostProcessError, evaluate
 
 
 def add_commands(commands: Any) -> None:
@@ -56,6 +62,20 @@ def add_commands(commands: Any) -> None:
     group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
     group.add_argument("--num-processes", type=int, metavar="N")
     group.add_argument("--process-id", type=int, metavar="I", help="0 to N - 1")
+    group.add_argument(
+        "--start-timeout",
+        type=int,
+        default=60,
+        metavar="S",
+        help="seconds to wait for the others to start (default: %(default)s)",
+    )
+    group.add_argument(
+        "--lost-timeout",
+        type=int,
+        default=30,
+        metavar="S",
+        help="seconds after which a silent process ends the run (default: %(default)s)",
+    )
     evaluation.set_defaults(run=_evaluate)
 
     report = commands.add_parser("report", help="make tables and figures of results")
@@ -108,7 +128,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     names = [name.strip() for name in options.methods.split(",") if name.strip()]
     methods = choose_methods(names, dict(_levels(text) for text in options.levels))
     _join(options)
-    summary = evaluate(options.data, methods, options.out, warn=_warn)
+    try:
+        summary = evaluate(options.data, methods, options.out, warn=_warn)
+    except LostProcessError:
+        # At exit JAX would wait for the process that is gone, and then abort.
+        atexit.register(_leave)
+        raise
     if jax.process_index() == 0:
         skipped = f", {len(summary.skipped)} skipped" if summary.skipped else ""
         print(f"{options.out}: {summary.num_rows} rows, {summary.num_new} of them new{skipped}")
@@ -135,11 +160,58 @@ def _join(options: argparse.Namespace) -> None:
         raise InputError("--coordinator, --num-processes and --process-id belong together")
     count = checks.integer("--num-processes", options.num_processes, 1)
     process = checks.integer("--process-id", options.process_id, 0, count - 1)
+    start = checks.integer("--start-timeout", options.start_timeout, 1)
+    lost = checks.integer("--lost-timeout", options.lost_timeout, 1)
+    address = options.coordinator
+    _check_address(address)
+    limits: dict[str, Any] = {"heartbeat_timeout_seconds": lost, "shutdown_timeout_seconds": lost}
+    known = inspect.signature(jax.distributed.initialize).parameters  # JAX 0.8.0 lacks the second
+
+    def give_up() -> None:
+        _warn(f"--coordinator {address!r} did not bring {count} processes together in {start} s")
+        _leave()
+
+    # JAX has such a limit, but aborts then, without a word on what was waited for.
+    timer = threading.Timer(start, give_up)
+    timer.daemon = True
+    timer.start()
     try:
-        jax.distributed.initialize(options.coordinator, count, process)
+        jax.distributed.initialize(
+            address,
+            count,
+            process,
+            initialization_timeout=2 * start + 60,
+            **{name: value for name, value in limits.items() if name in known},
+        )
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"--coordinator {options.coordinator!r} failed: {reason}") from error
+        raise InputError(f"--coordinator {address!r} failed: {reason}") from error
+    finally:
+        timer.cancel()
+    if count > 1:
+        _warn(
+            f"process {process} of {count} begins; should another one die, JAX aborts this one "
+            f"within {lost} s, and the same commands resume the run"
+        )
+
+
+def _check_address(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+        raise InputError(f"--coordinator must be HOST:PORT, got {address!r}")
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port))
+    except OSError as error:
+        reason = error.strerror
+        raise InputError(f"--coordinator {address!r} is no known host: {reason}") from error
+
+
+def _leave() -> None:
+    """End this process at once, in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(1)
 
 
 def _warn(line: str) -> None:

@@ -18,21 +18,26 @@ from lrfjax import checks
 from lrfjax.codec import container, learned_decode, tiles
 from lrfjax.codec.alpha import decode_alpha
 from lrfjax.codec.container import DictionaryHeader, Header, LearnedHeader
-from lrfjax.codec.dictionary_decode import render
+from lrfjax.codec.dictionary_decode import decode_tiles
 from lrfjax.codec.entropy import deflate
 from lrfjax.codec.layout import Layout, from_matrices
+from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.products import scaled_product
 from lrfjax.codec.quantize import IntegerFactors
 from lrfjax.errors import FormatError, InputTypeError
 from lrfjax.image.reading import MAX_PIXELS
 
 
-def imf_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def imf_decode(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, progress: Progress = no_progress
+) -> np.ndarray:
     """Decode a file of ``imf_encode``.
 
     Args:
         data: the file.
         max_pixels: larger images are refused before anything is allocated.
+        progress: where V is a dictionary, called with how many tiles (of about a megapixel) are
+            decoded and how many there are: first with none, then after each.
 
     Returns:
         The image, shape (H, W), (H, W, 3), or (H, W, 4) with alpha last; uint8, or uint16 if it
@@ -42,7 +47,7 @@ def imf_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         FormatError: if it is no such file, damaged, cut off or too large.
         InputTypeError: if it is not bytes.
     """
-    return _decode(data, "imf", max_pixels)
+    return _decode(data, "imf", max_pixels, progress)
 
 
 def svd_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -55,9 +60,11 @@ def nmf_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     return _decode(data, "nmf", max_pixels)
 
 
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, progress: Progress = no_progress
+) -> np.ndarray:
     """Decode a file of any of the three codecs; see ``imf_decode``."""
-    return _decode(data, None, max_pixels)
+    return _decode(data, None, max_pixels, progress)
 
 
 @dataclass(frozen=True)
@@ -134,18 +141,15 @@ def _read(data: Any, max_pixels: int) -> container.File:
     return container.read(bytes(data), checks.integer("max_pixels", max_pixels, 1))
 
 
-def _decode(data: Any, method: str | None, max_pixels: int) -> np.ndarray:
+def _decode(
+    data: Any, method: str | None, max_pixels: int, progress: Progress = no_progress
+) -> np.ndarray:
     file = _read(data, max_pixels)
     header = file.header
     if method is not None and header.method != method:
         raise FormatError(f"data is a file of {header.method}_encode, not of {method}_encode")
     if isinstance(header, DictionaryHeader):
-        # One tile at a time, so that their factors are never in memory together.
-        factors = (
-            tiles.read_tile(body, grid, header.finish.steps)
-            for body, grid in zip(file.bodies, header.grids, strict=True)
-        )
-        pixels, size = render(header, factors), header.size
+        pixels, size = decode_tiles(header, file.bodies, progress), header.size
     else:
         pixels = render_learned(header, _learned_factors(header, file.bodies[0]))
         size = header.layout.size

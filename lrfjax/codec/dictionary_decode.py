@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jax import Array
 
 from lrfjax.codec import container, tiles
 from lrfjax.codec.entropy.frequency_contexts import SIDE
+from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import to_pixels
+
+
+def decode_tiles(
+    header: container.DictionaryHeader, bodies: Sequence[bytes], progress: Progress = no_progress
+) -> np.ndarray:
+    """Return the image of the bodies of its tiles.
+
+    Args:
+        header: of the file.
+        bodies: of the chunks of factors, one for each tile.
+        progress: called after each tile.
+
+    Returns:
+        Shape (H, W, channels), uint8 or uint16.
+
+    Raises:
+        FormatError: if a body is not that of such a tile.
+    """
+
+    def strip(tile: tuple[bytes, tuple[int, int]]) -> np.ndarray:
+        body, grid = tile
+        return reconstruct(header, *tiles.read_tile(body, grid, header.finish.steps))
+
+    parts = list(zip(bodies, header.grids, strict=True))
+    return _join(header, in_order(strip, parts, progress))
 
 
 def render(
@@ -24,45 +50,59 @@ def render(
     Returns:
         Shape (H, W, channels), uint8 or uint16.
     """
-    height, width = header.size
+    return _join(header, (reconstruct(header, u, kinds) for u, kinds in factors))
+
+
+def reconstruct(header: container.DictionaryHeader, u: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Return the planes of a tile, shape (planes, 16, 16, rows, columns), before deblocking."""
     steps = np.array(header.finish.steps, np.int32)
-    inverse = np.array(header.finish.inverse, np.int32)
-    columns = tiles.grid_of(height, width)[1]
-    strips: list[Array] = []
-    for u, kinds in factors:
-        patches = tiles.reconstruct_tile(u, kinds, steps, header.finish.depth)
-        strips.append(patches.reshape(*patches.shape[:3], -1, columns))
-    if len(strips) == 1:
-        whole = _finish(header, strips[0], steps, inverse, 0, height)
-        return np.array(whole)
-    # Deblocking looks across the borders between tiles, so each is finished together with the
-    # nearest row of patches of its neighbours.
-    out = np.empty(
-        (height, width, len(inverse)), np.uint8 if header.finish.depth == 8 else np.uint16
-    )
-    for i, strip in enumerate(strips):
-        above = [strips[i - 1][..., -1:, :]] if i else []
-        below = [strips[i + 1][..., :1, :]] if i + 1 < len(strips) else []
-        joined = np.concatenate([*above, strip, *below], axis=3)
-        top = i * header.tile_rows * SIDE
-        count = min(strip.shape[3] * SIDE, height - top)
-        out[top : top + count] = _finish(header, joined, steps, inverse, SIDE * len(above), count)
+    patches = np.asarray(tiles.reconstruct_tile(u, kinds, steps, header.finish.depth))
+    return patches.reshape(*patches.shape[:3], -1, tiles.grid_of(*header.size)[1])
+
+
+def finish_strips(
+    header: container.DictionaryHeader, strips: Iterable[np.ndarray]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the pixels of each tile, and the row of the image at which they begin.
+
+    Deblocking looks across the borders between tiles, so each is finished together with the
+    nearest row of patches of its neighbours; nothing more than these is held.
+
+    Args:
+        header: of the file.
+        strips: of the tiles from the top down, see ``reconstruct``.
+    """
+    rest = iter(strips)
+    above: list[np.ndarray] = []
+    top, strip = 0, next(rest, None)
+    while strip is not None:
+        following = next(rest, None)
+        below = [] if following is None else [following[..., :1, :]]
+        joined = np.concatenate([*above, strip, *below], axis=3) if above or below else strip
+        count = min(strip.shape[3] * SIDE, header.size[0] - top)
+        yield top, np.asarray(_finish(header, joined, SIDE * len(above), count))
+        # A copy, so that the row does not keep its tile.
+        above = [strip[..., -1:, :].copy()]
+        top, strip = top + count, following
+
+
+def _join(header: container.DictionaryHeader, strips: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the whole image."""
+    dtype = np.uint8 if header.finish.depth == 8 else np.uint16
+    out = np.empty((*header.size, len(header.finish.inverse)), dtype)
+    for top, rows in finish_strips(header, strips):
+        out[top : top + len(rows)] = rows
     return out
 
 
 def _finish(
-    header: container.DictionaryHeader,
-    patches: Array | np.ndarray,
-    steps: np.ndarray,
-    inverse: np.ndarray,
-    first_row: int,
-    height: int,
-) -> np.ndarray:
+    header: container.DictionaryHeader, patches: np.ndarray, first_row: int, height: int
+) -> Array:
     return to_pixels(
         patches,
-        steps,
+        np.array(header.finish.steps, np.int32),
         np.int32(header.finish.deblocking),
-        inverse,
+        np.array(header.finish.inverse, np.int32),
         size=(height, header.size[1]),
         first_row=np.int32(first_row),
         depth=header.finish.depth,

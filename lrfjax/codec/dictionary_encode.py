@@ -16,9 +16,10 @@ import numpy as np
 from lrfjax.codec import container, rate_control, tiles
 from lrfjax.codec.dictionaries import NUM_KINDS
 from lrfjax.codec.dictionary_choice import choose_by_cost
-from lrfjax.codec.dictionary_decode import render
+from lrfjax.codec.dictionary_decode import decode_tiles, finish_strips, reconstruct
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from lrfjax.codec.entropy.frequency_contexts import ATOMS, BANDS, SIDE
+from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import COLOR_BITS, Rotation, color_rotation, to_patches
 from lrfjax.image.deblock import STRENGTH_UNIT
 
@@ -33,19 +34,14 @@ LEAST_STEP = 2
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """An image at one dial: the header and the tiles."""
+    """An image at one dial: the header, and the bodies of the chunks of factors."""
 
     header: container.DictionaryHeader
-    coded: tuple[tiles.CodedTile, ...]
-
-    @property
-    def bodies(self) -> tuple[bytes, ...]:
-        """The bodies of the chunks of factors."""
-        return tuple(tile.body for tile in self.coded)
+    bodies: tuple[bytes, ...]
 
     def render(self) -> np.ndarray:
         """Return the image as it will be decoded, (H, W, channels)."""
-        return render(self.header, [(tile.u, tile.kinds) for tile in self.coded])
+        return decode_tiles(self.header, self.bodies)
 
 
 class ImageEncoder:
@@ -56,9 +52,17 @@ class ImageEncoder:
         color_space: ``"rotated"``, ``"YCbCr"`` or ``"RGB"``; ignored for gray.
         effort: 1 to 3.
         rank: columns of U that may be used for luma, and half of it for the other planes.
+        progress: called after each tile of an ``encode``.
     """
 
-    def __init__(self, image: np.ndarray, color_space: str, effort: int, rank: int | None) -> None:
+    def __init__(
+        self,
+        image: np.ndarray,
+        color_space: str,
+        effort: int,
+        rank: int | None,
+        progress: Progress = no_progress,
+    ) -> None:
         self.image = image if image.ndim == 3 else image[..., None]
         self.depth = 8 if image.dtype == np.uint8 else 16
         self.rotation = rotation_of(self.image, color_space)
@@ -68,52 +72,86 @@ class ImageEncoder:
         if rank is not None:
             self.ranks = [rank] + [max(rank // 2, 1)] * (num_planes - 1)
         self.weights = plane_weights(self.rotation)
+        self.progress = progress
 
     @property
     def _rows_per_tile(self) -> int:
         return tiles.tile_rows(tiles.grid_of(*self.image.shape[:2])[1])
 
-    def _patches(self) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-        """Yield the grid and the patches of each tile."""
-        height = self.image.shape[0]
+    def _parts(self) -> list[np.ndarray]:
+        """Return the rows of pixels of each tile, views of the image."""
         rows = self._rows_per_tile * SIDE
-        for top in range(0, height, rows):
-            part = self.image[top : top + rows]
-            if self.depth == 16:
-                part = part.astype(np.float32) / 257
-            yield tiles.grid_of(*part.shape[:2]), to_patches(part, self.rotation.forward)
+        return [self.image[top : top + rows] for top in range(0, self.image.shape[0], rows)]
+
+    def _patches(self, part: np.ndarray) -> np.ndarray:
+        """Return the patches of a tile."""
+        if len(part) == self.image.shape[0]:
+            return self._single_tile
+        return self._to_patches(part)
+
+    def _to_patches(self, part: np.ndarray) -> np.ndarray:
+        if self.depth == 16:
+            part = part.astype(np.float32) / 257
+        return to_patches(part, self.rotation.forward)
 
     @functools.cached_property
-    def _single_tile(self) -> list | None:
+    def _single_tile(self) -> np.ndarray:
         """The patches, kept between attempts where there is one tile."""
-        is_single = tiles.grid_of(*self.image.shape[:2])[0] <= self._rows_per_tile
-        return list(self._patches()) if is_single else None
+        return self._to_patches(self.image)
 
     def encode(self, dial: float) -> EncodedImage:
         """Return the image at a dial, see ``rate_control``."""
-        whole, lagrangian = rate_control.dial_settings(dial)
-        steps = tuple(
-            min(max(round(whole * w), LEAST_STEP), container.MAX_STEP) for w in self.weights
-        )
-        header = container.DictionaryHeader(
+        header = self._header(dial)
+        return EncodedImage(header, tuple(tile.body for tile in self._coded(header, dial)))
+
+    def measure(self, dial: float) -> tuple[EncodedImage, float]:
+        """Return the image at a dial, and the mean squared error of what it decodes to.
+
+        Each tile is measured as soon as the one below it is there, so that the factors of all of
+        them are never in memory together.
+        """
+        header = self._header(dial)
+        bodies: list[bytes] = []
+
+        def strips() -> Iterator[np.ndarray]:
+            for tile in self._coded(header, dial):
+                bodies.append(tile.body)
+                yield reconstruct(header, tile.u, tile.kinds)
+
+        total = 0.0
+        for top, decoded in finish_strips(header, strips()):
+            total += squared_error(self.image[top : top + len(decoded)], decoded)
+        return EncodedImage(header, tuple(bodies)), total / self.image.size
+
+    def _header(self, dial: float) -> container.DictionaryHeader:
+        whole, _ = rate_control.dial_settings(dial)
+        return container.DictionaryHeader(
             size=(self.image.shape[0], self.image.shape[1]),
             tile_rows=min(self._rows_per_tile, tiles.grid_of(*self.image.shape[:2])[0]),
             finish=container.Finish(
                 depth=self.depth,
                 inverse=tuple(map(tuple, self.rotation.inverse.tolist())),
-                steps=steps,
+                steps=tuple(
+                    min(max(round(whole * w), LEAST_STEP), container.MAX_STEP) for w in self.weights
+                ),
                 deblocking=DEBLOCKING,
             ),
         )
-        coded = []
-        for grid, patches in self._single_tile or self._patches():
-            u, kinds = self._analyze(patches, grid, steps, lagrangian)
+
+    def _coded(self, header: container.DictionaryHeader, dial: float) -> Iterator[tiles.CodedTile]:
+        """Yield the tiles from the top down, several of them in the making."""
+        steps = header.finish.steps
+        _, lagrangian = rate_control.dial_settings(dial)
+
+        def code(part: np.ndarray) -> tiles.CodedTile:
+            grid = tiles.grid_of(*part.shape[:2])
+            u, kinds = self._analyze(self._patches(part), grid, steps, lagrangian)
             for plane, rank in enumerate(self.ranks):
                 u[plane, :, rank:] = 0
-            bands = tiles.live_bands(u)
-            stack = Stack(grid, bands, steps, _SKIP)
-            coded.append(tiles.code_tile(u, kinds, stack, lagrangian, self.effort))
-        return EncodedImage(header, tuple(coded))
+            stack = Stack(grid, tiles.live_bands(u), steps, _SKIP)
+            return tiles.code_tile(u, kinds, stack, lagrangian, self.effort)
+
+        return in_order(code, self._parts(), self.progress)
 
     def _analyze(
         self, patches: np.ndarray, grid: tuple[int, int], steps: tuple[int, ...], lagrangian: float
@@ -135,7 +173,8 @@ class ImageEncoder:
     def dial_of_rank(self) -> float:
         """Return the dial at which quantization costs as much as leaving out the other columns."""
         dropped, kept, count = 0.0, [], 0
-        for _, patches in self._single_tile or self._patches():
+        for part in self._parts():
+            patches = self._patches(part)
             ones = np.ones(len(self.weights), np.float32)
             u = tiles.all_ratios(patches, ones, count=1)[0]
             energies = np.square(np.asarray(u))
@@ -175,11 +214,14 @@ def plane_weights(rotation: Rotation) -> np.ndarray:
     return 1 / np.maximum(norms, 0.25)
 
 
-def mean_squared_error(image: np.ndarray, decoded: np.ndarray) -> float:
-    """Return the mean squared difference, in squared units of the dtype."""
+def squared_error(image: np.ndarray, decoded: np.ndarray) -> float:
+    """Return the sum of squared differences, in squared units of the dtype.
+
+    Squares are integers, so sums below 2^53 are exact, and no order of them gives another.
+    """
     height = max(2**20 // image.shape[1], 1)
     total = 0.0
     for top in range(0, image.shape[0], height):
         a, b = (x[top : top + height].astype(np.float32) for x in (image, decoded))
         total += float(np.sum(np.square(a - b), dtype=np.float64))
-    return total / image.size
+    return total

@@ -18,6 +18,7 @@ from jax import Array
 from lrfjax import checks
 from lrfjax.codec import classic_encode, container, dictionary_encode, learned_encode
 from lrfjax.codec.alpha import encode_alpha
+from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.rate_control import (
     Attempt,
     meet_bytes,
@@ -25,7 +26,7 @@ from lrfjax.codec.rate_control import (
     quality_dial,
 )
 from lrfjax.errors import InputError, InputTypeError
-from lrfjax.image.reading import check_image
+from lrfjax.image.reading import MAX_PIXELS, check_image
 
 DICTIONARIES = ("dct", "learned")
 DEFAULT_EFFORT = 2
@@ -52,6 +53,8 @@ def imf_encode(
     entropy: str = "context",
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress = no_progress,
 ) -> bytes:
     """Compress an image by integer matrix factorization.
 
@@ -59,6 +62,10 @@ def imf_encode(
     else, the patches of rotated colour planes are factorized with integer dictionaries that both
     sides know, and U is decided with its rate in view. ``PAPER_SETTINGS`` are the settings of
     arXiv 2408.12691, section 4: both factors are solved for, within bounds, and deflated.
+
+    With dictionaries, images of more than about a megapixel are coded in tiles, a few at a time on
+    as many threads. How many has no influence on the file; how large they are
+    (``tiles.MAX_TILE_PATCHES``) does, and depends on the shape of the image alone.
 
     Args:
         image: shape (H, W), (H, W, 3), or (H, W, 4) with alpha last, uint8; or (H, W) or
@@ -91,6 +98,10 @@ def imf_encode(
         entropy: ``"context"``, or on the classic way also ``"deflate"``.
         icc_profile: kept in the file, see ``read_metadata``.
         exif: likewise.
+        max_pixels: larger images are refused. Decoders have the same limit, so who raises it here
+            has to raise it there. The classic way never takes more than the default.
+        progress: with dictionaries, called with how many tiles are done and how many there are:
+            first with none, then after each, and for a target again so with each attempt.
 
     Returns:
         The file; its format is written down in ``lrfjax/codec/FORMAT.md``.
@@ -108,7 +119,7 @@ def imf_encode(
         >>> data[:4], len(data) < 100
         (b'LRFJ', True)
     """
-    pixels = check_image(image, with_alpha=True, with_16_bits=True)
+    pixels = _check_image(image, max_pixels)
     _check_one(rank, quality, target_bpp, target_psnr)
     checks.one_of("dictionary", dictionary, DICTIONARIES)
     checks.integer("effort", effort, 1, 3)
@@ -125,7 +136,7 @@ def imf_encode(
         if rank is not None:
             rank = checks.integer("rank", rank, 1, 256)
         encoder: _Encoder = dictionary_encode.ImageEncoder(
-            _opaque(pixels), color_space, effort, rank
+            _opaque(pixels), color_space, effort, rank, progress
         )
         return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
     if color_space == "rotated":
@@ -144,7 +155,7 @@ def imf_encode(
         init=init,
         key=key,
     )
-    return _write(header, (body,), pixels, icc_profile, exif)
+    return _write(header, (body,), _extras(pixels, icc_profile, exif))
 
 
 def svd_encode(
@@ -163,6 +174,7 @@ def svd_encode(
     entropy: str = "context",
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """Compress an image by its truncated SVD with uniformly quantized factors.
 
@@ -187,6 +199,7 @@ def svd_encode(
         entropy: see ``imf_encode``.
         icc_profile: see ``imf_encode``.
         exif: see ``imf_encode``.
+        max_pixels: see ``imf_encode``.
 
     Returns:
         The file.
@@ -196,7 +209,7 @@ def svd_encode(
         InputTypeError: see ``imf_encode``.
         SolverError: see ``imf_encode``.
     """
-    pixels = check_image(image, with_alpha=True, with_16_bits=True)
+    pixels = _check_image(image, max_pixels)
     _check_one(rank, quality, target_bpp, target_psnr)
     bits = checks.integer("bits", bits, 1, 8)
     if color_space == "rotated":
@@ -206,7 +219,7 @@ def svd_encode(
     _check_classic(pixels, target_bpp, target_psnr)
     settings = (color_space, scale_factor, patch, patch_size, upsampling)
     header, body = classic_encode.svd(_opaque(pixels), rank, quality, settings, entropy, bits=bits)
-    return _write(header, (body,), pixels, icc_profile, exif)
+    return _write(header, (body,), _extras(pixels, icc_profile, exif))
 
 
 def nmf_encode(
@@ -226,6 +239,7 @@ def nmf_encode(
     entropy: str = "context",
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """Compress an image by non-negative matrix factorization with quantized factors.
 
@@ -250,6 +264,7 @@ def nmf_encode(
         entropy: see ``imf_encode``.
         icc_profile: see ``imf_encode``.
         exif: see ``imf_encode``.
+        max_pixels: see ``imf_encode``.
 
     Returns:
         The file.
@@ -259,7 +274,7 @@ def nmf_encode(
         InputTypeError: see ``imf_encode``.
         SolverError: see ``imf_encode``.
     """
-    pixels = check_image(image, with_alpha=True, with_16_bits=True)
+    pixels = _check_image(image, max_pixels)
     _check_one(rank, quality, target_bpp, target_psnr)
     bits = checks.integer("bits", bits, 1, 8)
     checks.integer("num_iters", num_iters, 0)
@@ -272,7 +287,7 @@ def nmf_encode(
     header, body = classic_encode.nmf(
         _opaque(pixels), rank, quality, settings, entropy, bits=bits, num_iters=num_iters
     )
-    return _write(header, (body,), pixels, icc_profile, exif)
+    return _write(header, (body,), _extras(pixels, icc_profile, exif))
 
 
 class _Encoded(Protocol):
@@ -302,9 +317,10 @@ def _encode(
     exif: bytes | None,
 ) -> bytes:
     """Find the dial, and return the file."""
+    extras = _extras(pixels, icc_profile, exif)
 
     def write(encoded: _Encoded) -> bytes:
-        return _write(encoded.header, encoded.bodies, pixels, icc_profile, exif)
+        return _write(encoded.header, encoded.bodies, extras)
 
     if target_bpp is not None:
         num_pixels = pixels.shape[0] * pixels.shape[1]
@@ -320,12 +336,12 @@ def _encode(
         color = color if color.ndim == 3 else color[..., None]
         peak = np.iinfo(color.dtype).max
 
-        def by_psnr(dial: float) -> Attempt[_Encoded]:
-            encoded = encoder.encode(dial)
-            error = dictionary_encode.mean_squared_error(color, encoded.render())
-            return Attempt(10 * np.log10(peak**2 / max(error, 1e-10)), encoded)
+        def by_psnr(dial: float) -> Attempt[bytes]:
+            encoded, error = _measure(encoder, dial, color)
+            # As a file, it holds nothing that was only needed to measure it.
+            return Attempt(10 * np.log10(peak**2 / max(error, 1e-10)), write(encoded))
 
-        return write(meet_psnr(by_psnr, checks.real("target_psnr", target_psnr, 0.0, 200.0)))
+        return meet_psnr(by_psnr, checks.real("target_psnr", target_psnr, 0.0, 200.0))
     if quality is not None:
         quality = checks.real("quality", quality, 0.0, 100.0)
         dial = quality_dial(quality, 8 * pixels.dtype.itemsize)
@@ -334,19 +350,34 @@ def _encode(
     return write(encoder.encode(dial))
 
 
-def _write(
-    header: container.Header,
-    bodies: tuple[bytes, ...],
-    pixels: np.ndarray,
-    icc_profile: bytes | None,
-    exif: bytes | None,
-) -> bytes:
+def _measure(encoder: _Encoder, dial: float, color: np.ndarray) -> tuple[_Encoded, float]:
+    """Return the image at a dial, and the mean squared error of what it decodes to."""
+    if isinstance(encoder, dictionary_encode.ImageEncoder):
+        return encoder.measure(dial)
+    encoded = encoder.encode(dial)
+    return encoded, dictionary_encode.squared_error(color, encoded.render()) / color.size
+
+
+_Extras = tuple[bytes | None, bytes | None, bytes | None]
+
+
+def _write(header: container.Header, bodies: tuple[bytes, ...], extras: _Extras) -> bytes:
+    return container.write(container.File(header, bodies, *extras))
+
+
+def _extras(pixels: np.ndarray, icc_profile: bytes | None, exif: bytes | None) -> _Extras:
+    """Return what a file holds besides factors: alpha, colour profile, EXIF block."""
     for name, value in (("icc_profile", icc_profile), ("exif", exif)):
         if value is not None and not isinstance(value, bytes):
             raise InputTypeError(f"{name} must be bytes, got {type(value).__name__}")
     has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
     alpha = encode_alpha(pixels[..., 3]) if has_alpha else None
-    return container.write(container.File(header, bodies, alpha, icc_profile, exif))
+    return alpha, icc_profile, exif
+
+
+def _check_image(image: Any, max_pixels: int) -> np.ndarray:
+    limit = checks.integer("max_pixels", max_pixels, 1)
+    return check_image(image, with_alpha=True, with_16_bits=True, max_pixels=limit)
 
 
 def _opaque(pixels: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ full resolution; that its high frequencies are not worth their bits, the factori
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,14 +49,42 @@ def color_rotation(image: np.ndarray) -> Rotation:
     """
     covariance = np.zeros((3, 3))
     for axis in (0, 1):
-        differences = np.diff(image.astype(np.float32), axis=axis).reshape(-1, 3)
-        # By parts, so that sums in float32 stay precise.
-        for part in np.array_split(differences, max(len(differences) >> 14, 1)):
+        for part in _difference_parts(image, axis):
             covariance += part.T @ part
     # A little of the identity keeps images of one colour from arbitrary axes.
     _, vectors = np.linalg.eigh(covariance + 1e-3 * np.eye(3))
     axes = vectors[:, ::-1] * np.where(vectors[:, ::-1].sum(axis=0) < 0, -1, 1)
     return Rotation(np.rint(axes * 2**COLOR_BITS).astype(np.int32))
+
+
+def _difference_parts(image: np.ndarray, axis: int) -> Iterator[np.ndarray]:
+    """Yield the differences along an axis, in row-major order, some 2^14 at a time.
+
+    By parts, so that sums in float32 stay precise; and only some parts are in memory at a time.
+
+    Args:
+        image: shape (H, W, 3).
+        axis: 0 or 1.
+
+    Returns:
+        Shape (n, 3), float32, n from 2^14 to below 2^15, or less if there are not as many.
+    """
+    height, width = (n - (a == axis) for a, n in enumerate(image.shape[:2]))
+    total = height * width
+    count = max(total >> 14, 1)
+    short, longer = divmod(total, count)
+    ends = [short * i + min(i, longer) for i in range(count + 1)]
+    for first in range(0, count, _PARTS_AT_A_TIME):
+        bounds = ends[first : first + _PARTS_AT_A_TIME + 1]
+        top, bottom = bounds[0] // max(width, 1), -(-bounds[-1] // max(width, 1))
+        rows = image[top : bottom + (axis == 0)].astype(np.float32)
+        differences = np.diff(rows, axis=axis).reshape(-1, 3)
+        for start, end in itertools.pairwise(bounds):
+            yield differences[start - top * width : end - top * width]
+
+
+_PARTS_AT_A_TIME = 16
+"""Of differences: a quarter of a million, about what caches hold."""
 
 
 @partial(jax.jit, static_argnames="patch_size")

@@ -1,7 +1,9 @@
 """A folder of images through several codecs at many settings, into a results file.
 
 What is in the file already is not done again, so an interrupted run is resumed by starting it
-again. Several processes that ``jax.distributed`` has brought together take batches in turn.
+again. Several processes that ``jax.distributed`` has brought together take batches in turn. If one
+of them dies, the others end in an error: at once where they wait for it, and otherwise when
+``heartbeat_timeout_seconds`` of ``jax.distributed.initialize`` have passed.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -29,6 +31,10 @@ from lrfjax.evaluation.timing import warm_time
 from lrfjax.image.metrics import fidelity
 
 _VERSIONED = ("lrfjax", "jax", "numpy", "pillow")
+
+
+class LostProcessError(LrfError, RuntimeError):
+    """Another of the processes that share a run is gone; what was measured is in the file."""
 
 
 @dataclass
@@ -73,6 +79,7 @@ def evaluate(
     Raises:
         InputError: if there is no image that can be used, or the file cannot be written or is not
             one of results; before any image is encoded.
+        LostProcessError: if another process ended before the run did.
     """
     summary = Summary()
 
@@ -106,7 +113,8 @@ def evaluate(
         done = file.done
         if count > 1:
             # Whoever is done first waits here: a process that ends takes the others with it.
-            counts = multihost_utils.process_allgather(np.int32(summary.num_new))
+            with _all_present(out):
+                counts = multihost_utils.process_allgather(np.int32(summary.num_new))
             summary.num_new = int(np.sum(counts))
             done = {row.key for row in read_rows(out)}
         keys = {_key(item, m, level) for item in items for m in methods for level in m.levels}
@@ -125,7 +133,8 @@ def _open(out: str | os.PathLike[str], stack: ExitStack) -> ResultsFile:
         except InputError as error:
             failure = error
     # Without word from the first process the others would wait for it in vain.
-    is_open = bool(multihost_utils.broadcast_one_to_all(np.bool_(failure is None)))
+    with _all_present(out):
+        is_open = bool(multihost_utils.broadcast_one_to_all(np.bool_(failure is None)))
     if failure is not None:
         raise failure
     if not is_open:
@@ -133,6 +142,18 @@ def _open(out: str | os.PathLike[str], stack: ExitStack) -> ResultsFile:
     if jax.process_index() > 0:
         file = stack.enter_context(ResultsFile(out, is_owner=False))
     return file
+
+
+@contextmanager
+def _all_present(out: str | os.PathLike[str]) -> Iterator[None]:
+    """Say what the failure of an exchange between processes means."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        raise LostProcessError(
+            f"another process of this run ended early; {os.fspath(out)!r} keeps what was measured, "
+            f"and the same commands resume the run ({error})"
+        ) from error
 
 
 def _key(item: Item, method: Method, level: float) -> tuple[str, str, str, float, str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +14,22 @@ import jax
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.image.exif import strip_prefix, without_orientation
 
 MAX_PIXELS = 89_478_485
-"""More pixels are refused before anything is allocated (Pillow's limit)."""
+"""More pixels are refused before anything is allocated (Pillow's limit), unless a caller that
+knows where they come from allows them by ``max_pixels``."""
 
 
 def check_image(
-    image: Any, name: str = "image", *, with_alpha: bool = False, with_16_bits: bool = False
+    image: Any,
+    name: str = "image",
+    *,
+    with_alpha: bool = False,
+    with_16_bits: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """Return an image as a NumPy array, or raise.
 
@@ -28,6 +38,7 @@ def check_image(
         name: what to call it in a message.
         with_alpha: whether shape (H, W, 4), RGB and alpha, is an image as well (8 bits only).
         with_16_bits: whether uint16 is as good.
+        max_pixels: how many it may have.
 
     Raises:
         InputTypeError: if it is not an array of such a dtype.
@@ -44,8 +55,10 @@ def check_image(
         raise InputError(f"{name} must have shape {shapes}, got {image.shape}")
     if 0 in image.shape:
         raise InputError(f"{name} must not be empty, got shape {image.shape}")
-    if image.shape[0] * image.shape[1] > MAX_PIXELS:
-        raise InputError(f"{name} must have at most {MAX_PIXELS} pixels, got shape {image.shape}")
+    if image.shape[0] * image.shape[1] > max_pixels:
+        raise InputError(
+            f"{name} must have at most {max_pixels} pixels (max_pixels), got shape {image.shape}"
+        )
     return np.asarray(image)
 
 
@@ -65,7 +78,7 @@ class Picture:
     exif: bytes | None = None
 
 
-def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read an image file that Pillow knows, as 8-bit gray or RGB.
 
     Palettes and CMYK become RGB, bilevel becomes gray, and the EXIF orientation is applied. What
@@ -73,14 +86,16 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
     Args:
         path: of the file.
+        max_pixels: larger images are refused before anything is allocated.
 
     Returns:
         Shape (H, W) or (H, W, 3), uint8.
 
     Raises:
-        InputError: if there is no such file, it is not an image, or its mode would lose data.
+        InputError: if there is no such file, it is not an image, it is too large, or its mode
+            would lose data.
     """
-    image, _ = _open(path)
+    image, _ = _open(path, checks.integer("max_pixels", max_pixels, 1))
     if _has_alpha(image):
         is_gray = image.mode in ("1", "L", "LA")
         image = image.convert("RGBA")
@@ -90,10 +105,10 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     image = _plain(image)
     if image.mode not in ("L", "RGB"):
         raise InputError(f"path {os.fspath(path)!r} has mode {image.mode}, which would lose data")
-    return np.array(image)
+    return _pixels(image)
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
+def read_picture(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read an image file with its transparency, 16 bits, colour profile and EXIF block.
 
     What is transparent in any way becomes RGB with alpha, other palettes and CMYK become RGB,
@@ -103,6 +118,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
 
     Args:
         path: of the file.
+        max_pixels: larger images are refused before anything is allocated.
 
     Returns:
         The picture. A colour profile that is not one of the pixels (of CMYK, or of gray where
@@ -114,9 +130,10 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         InputTypeError: if the array in a ``.npy`` file has another dtype.
     """
     name = f"path {os.fspath(path)!r}"
+    max_pixels = checks.integer("max_pixels", max_pixels, 1)
     if os.fspath(path).lower().endswith(".npy"):
-        return Picture(_read_array(path))
-    image, exif = _open(path)
+        return Picture(_read_array(path, max_pixels))
+    image, exif = _open(path, max_pixels)
     profile = image.info.get("icc_profile") or None
     if image.mode.startswith("I"):
         pixels = np.array(image)
@@ -129,28 +146,35 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         image = image.convert("RGBA") if _has_alpha(image) else _plain(image)
         if image.mode not in ("L", "RGB", "RGBA"):
             raise InputError(f"{name} has mode {image.mode}, which would lose data")
-        pixels = np.array(image)
+        pixels = _pixels(image)
     space = (profile or b"")[16:20]
     if space == b"CMYK" or (space == b"GRAY" and pixels.ndim == 3):
         profile = None
     return Picture(pixels, profile, exif)
 
 
-def _open(path: str | os.PathLike[str]) -> tuple[Image.Image, bytes | None]:
+def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, bytes | None]:
     """Return an image with its orientation applied and the EXIF block, or raise InputError."""
     name = f"path {os.fspath(path)!r}"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _pillow_allows(max_pixels):
         # The size is checked here, and what Pillow doubts about tags is not about the pixels.
         warnings.simplefilter("ignore")
         try:
             with Image.open(path) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise InputError(f"{name} has more than {MAX_PIXELS} pixels")
+                if opened.width * opened.height > max_pixels:
+                    raise InputError(
+                        f"{name} has {opened.width} x {opened.height} pixels, more than "
+                        f"max_pixels allows ({max_pixels})"
+                    )
                 if _loses_bits(opened):
                     raise InputError(
                         f"{name} has colours of 16 bits, of which 8 would be lost: use a .npy file"
                     )
-                return ImageOps.exif_transpose(opened), _exif(opened)
+                opened.load()
+                exif = _exif(opened)
+                # In place, as a copy of a large image would be the most that its reading holds.
+                ImageOps.exif_transpose(opened, in_place=True)
+                return opened, exif
         except InputError:
             raise
         except FileNotFoundError as error:
@@ -159,6 +183,36 @@ def _open(path: str | os.PathLike[str]) -> tuple[Image.Image, bytes | None]:
         except Exception as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise InputError(f"{name} is not a readable image: {reason}") from error
+
+
+@contextmanager
+def _pillow_allows(max_pixels: int) -> Iterator[None]:
+    """Lift Pillow's limit, which is one for the whole process, where a caller asks for more."""
+    if Image.MAX_IMAGE_PIXELS is None or max_pixels <= max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS):
+        yield
+        return
+    with _PILLOW_LIMIT:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+_PILLOW_LIMIT = threading.Lock()
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Return the pixels of an 8-bit image, some rows at a time: Pillow makes copies of them."""
+    width, height = image.size
+    bands = len(image.getbands())
+    out = np.empty((height, width) if bands == 1 else (height, width, bands), np.uint8)
+    rows = max(2**20 // width, 1)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        out[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return out
 
 
 def _loses_bits(image: ImageFile.ImageFile) -> bool:
@@ -203,7 +257,7 @@ _DESCRIPTIVE_TAGS = frozenset(
 )
 
 
-def _read_array(path: str | os.PathLike[str]) -> np.ndarray:
+def _read_array(path: str | os.PathLike[str], max_pixels: int) -> np.ndarray:
     name = f"path {os.fspath(path)!r}"
     try:
         # Mapped, so that a header cannot ask for more than the file holds.
@@ -212,5 +266,11 @@ def _read_array(path: str | os.PathLike[str]) -> np.ndarray:
         raise InputError(f"{name} does not exist") from error
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{name} is not a readable array: {error}") from error
-    checked = check_image(array, f"the array of {name}", with_alpha=True, with_16_bits=True)
+    checked = check_image(
+        array,
+        f"the array of {name}",
+        with_alpha=True,
+        with_16_bits=True,
+        max_pixels=max_pixels,
+    )
     return np.array(checked, order="C")

@@ -26,7 +26,7 @@ def fit_affine(
         assert products is not None
         zx, zz, z_total = _sums_from_products(state, products)
     else:
-        zx, zz, z_total = _weighted_sums(problem.xt, problem.wt, state)
+        zx, zz, z_total = _weighted_sums(problem.xt * problem.unit, problem.wt, state)
     count = problem.count
     scale, offset = state.scale, state.offset
     if scale is not None:

@@ -30,6 +30,14 @@ def flatten_batch(x: Any) -> Any:
     return x.reshape(-1, *x.shape[-2:]) if x.ndim > 3 else x
 
 
+def flatten_factors(factors: Factors) -> Factors:
+    """Return factors of more than one batch axis with these made one."""
+    if np.ndim(factors.u) < 4:
+        return factors
+    affine = (None if a is None else jnp.ravel(a) for a in (factors.scale, factors.offset))
+    return Factors(flatten_batch(factors.u), flatten_batch(factors.v), *affine)
+
+
 def restore_batch(result: Result, batch: tuple[int, ...]) -> Result:
     """Undo ``flatten_batch`` in all leaves of a result."""
     if len(batch) < 2:
@@ -61,7 +69,7 @@ def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
     if x.ndim < 2 or weights.shape not in (x.shape, x.shape[-2:]):
         raise InputError(f"weights must have the shape of x, {x.shape}, got {weights.shape}")
     if checks.is_concrete(weights):
-        host = np.asarray(weights)
+        host = checks.at_hand(weights)
         if (smallest := host.min()) < 0:
             raise InputError(f"weights must be non-negative, got an entry of {smallest:g}")
         if not host.any(axis=(-2, -1)).all():
@@ -222,10 +230,10 @@ def check_start(
             padding = [(0, 0)] * (len(batch) + 1) + [(0, bucket - width)]
             if checks.is_concrete(given):
                 checks.finite(f"init.{name}", given)
-                columns: Any = np.pad(np.asarray(given), padding)  # nothing to compile
-            else:
-                columns = jnp.pad(given, padding)
-            padded.append(flatten_batch(columns))
+                given = checks.at_hand(given)
+            # NumPy has nothing to compile.
+            pad: Any = np.pad if isinstance(given, np.ndarray) else jnp.pad
+            padded.append(pad(given, padding))
         affine = []
         for name, value in (("scale", init.scale), ("offset", init.offset)):
             if value is not None and jnp.shape(value) != tuple(batch):
@@ -234,9 +242,9 @@ def check_start(
                 )
             if value is not None and checks.is_concrete(value):
                 checks.finite(f"init.{name}", value)
-                if name == "scale" and not np.all(np.asarray(value) > 0):
+                if name == "scale" and not (checks.at_hand(value) > 0).all():
                     raise InputError(f"init.scale must be positive, got {value}")
-            affine.append(jnp.ravel(value) if value is not None and len(batch) > 1 else value)
+            affine.append(value)
         return "given", Factors(padded[0], padded[1], affine[0], affine[1])
     return check_named_start(init, key, STARTS)
 

@@ -24,11 +24,12 @@ from jax import Array, lax
 
 from lrfjax.solvers import diagnostics
 from lrfjax.solvers.affine import fit_affine
+from lrfjax.solvers.column_kernel import update_by_kernel
 from lrfjax.solvers.columns import update_by_products, update_by_residual
 from lrfjax.solvers.extrapolation import Extrapolation, begin, extrapolated_step
 from lrfjax.solvers.joint_moves import move_pairs
 from lrfjax.solvers.numerics import contract
-from lrfjax.solvers.problem import Models, Problem, Products, State, prepare, project
+from lrfjax.solvers.problem import Models, Problem, Products, State, project
 from lrfjax.solvers.stopping import Tolerances, has_converged
 from lrfjax.types import History, Result, Status
 
@@ -50,6 +51,8 @@ class Schedule:
         accelerate: whether sweeps set off from extrapolated factors.
         fixed_length: whether all sweeps are done, over padded columns as well, so that the loop
             has static bounds and can be differentiated in reverse.
+        kernel: what updates the columns on a GPU of CUDA, see ``column_kernel``; elsewhere, and
+            under weights, it is always the loop over columns.
     """
 
     num_iters: int
@@ -60,6 +63,7 @@ class Schedule:
     joint_moves: bool = False
     accelerate: bool = False
     fixed_length: bool = False
+    kernel: str = "xla"
 
 
 def step(
@@ -99,7 +103,13 @@ def step(
         if scale is not None:
             products = products / scale
         common = (rank, num_columns, models[side], noise(norm, partner.shape[1]), weight)
-        factor = update_by_products(products, gram, factor, *common, schedule.num_passes[side])
+        num_passes = schedule.num_passes[side]
+        update = partial(update_by_products, num_passes=num_passes)
+        if schedule.kernel == "pallas":
+            kernel = partial(update_by_kernel, num_passes=num_passes)
+            # An array may lie on the CPU of a machine with a GPU.
+            update = partial(lax.platform_dependent, cuda=kernel, default=update)
+        factor = update(products, gram, factor, *common)
         if schedule.joint_moves and models[side].constraint.is_integer:
             factor = move_pairs(products, gram, factor, *common)
         return factor, gram
@@ -118,13 +128,14 @@ def step(
 
     products = None
     if problem.weights is None:
-        ut, _ = by_products(contract(vt, problem.xt, 1, 0), vt, ut, 0, problem.row_norm)
+        xv = contract(vt * problem.unit, problem.xt, 1, 0)
+        ut, _ = by_products(xv, vt, ut, 0, problem.row_norm)
         xu = contract(ut, problem.x, 1, 0)
         vt, uu = by_products(xu, ut, vt, 1, problem.column_norm)
         products = Products(xu, uu)
     else:
         assert problem.wt is not None
-        ut = by_residual(problem.xt, problem.wt, (ut, vt), 0)
+        ut = by_residual(problem.xt * problem.unit, problem.wt, (ut, vt), 0)
         vt = by_residual(problem.x, problem.weights, (vt, ut), 1)
     if scale is not None or offset is not None:
         scale, offset = fit_affine(problem, State(ut, vt, scale, offset), products)
@@ -150,13 +161,12 @@ class _Carry:
 
 
 def solve(
-    x: Array,
+    problem: Problem,
     start: State,
     rank: Array | int,
     tolerances: Tolerances,
     models: Models,
     schedule: Schedule,
-    weights: Array | None = None,
 ) -> Result:
     """Run sweeps until nothing is gained, at most ``schedule.num_iters``.
 
@@ -165,21 +175,19 @@ def solve(
     above the rounded start, which entry 0 of the history describes, it is dropped for that start.
 
     Args:
-        x: shape (M, N), floating point.
+        problem: from ``prepare``.
         start: transposed factors of shapes (R, M) and (R, N), rows from ``rank`` on zero; with a
             scale or offset where these are to be fitted.
         rank: how many columns are live, at most R.
         tolerances: when to stop.
         models: of U and of V.
         schedule: everything static.
-        weights: shape (M, N), non-negative; None for ones. Where zero, ``x`` is zero.
 
     Returns:
         A ``Result`` with factors of R columns, those from ``rank`` on zero.
     """
     is_integer = any(m.constraint.is_integer for m in models)
     num_entries = schedule.num_iters // schedule.record_every
-    problem = prepare(x, weights)
     fields = tuple(sorted({*schedule.record, *schedule.watch}))
 
     def describe(state: State, before: State, sweep: Array | int) -> History:

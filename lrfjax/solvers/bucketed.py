@@ -35,7 +35,9 @@ from lrfjax.solvers.numerics import (
     refuse_gradient,
     sum_of_squares,
 )
-from lrfjax.solvers.problem import Models
+from lrfjax.solvers.problem import Models, prepare
+from lrfjax.solvers.sharded_svd import sharded_svd
+from lrfjax.solvers.sharding import Layout, over_devices
 from lrfjax.solvers.stopping import Tolerances
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Factors, History, Result, Status
@@ -77,7 +79,7 @@ class Plan:
     schedule: bcd.Schedule
 
 
-@partial(jax.jit, static_argnames="plan")
+@partial(jax.jit, static_argnames=("plan", "layout"))
 def solve(
     x: Array,
     weights: Array | None,
@@ -87,18 +89,43 @@ def solve(
     models: Models,
     *,
     plan: Plan,
+    layout: Layout | None = None,
 ) -> Result:
     """Solve one problem (x of two axes) or a batch of them (three).
 
     Args:
-        x: shape (M, N) or (B, M, N), floating point.
+        x: shape (M, N) or (B, M, N), floating point; with a layout any number of batch axes.
         weights: of the same shape, non-negative, or None; ``x`` is zero where they are.
         given: factors of ``plan.bucket`` columns, a PRNG key, or None, as the start needs it.
         rank: how many columns are live.
         tolerances: see ``bcd.solve``.
         models: of U and of V.
         plan: everything static.
+        layout: how ``x`` lies over several devices, and ``weights`` and factors with it.
     """
+    if layout is None:
+        return _solve(x, weights, given, rank, tolerances, models, plan)
+    factors, key = (given, None) if isinstance(given, Factors) else (None, given)
+
+    def program(batched: Any, shared: Any) -> Result:
+        x, weights, factors = batched
+        key, rank, tolerances, models = shared
+        given = key if factors is None else factors
+        return _solve(x, weights, given, rank, tolerances, models, plan)
+
+    return over_devices(program, layout, (x, weights, factors), (key, rank, tolerances, models))
+
+
+def _solve(
+    x: Array,
+    weights: Array | None,
+    given: Factors | Array | None,
+    rank: Array,
+    tolerances: Tolerances,
+    models: Models,
+    plan: Plan,
+) -> Result:
+    """Do what ``solve`` does on one device."""
     is_cone = all(m.constraint.is_cone for m in models)
     is_integer = any(m.constraint.is_integer for m in models)
     key = given if isinstance(given, Array) else None
@@ -118,7 +145,8 @@ def solve(
             replace(m, l1=m.l1 / unit / jnp.sqrt(unit) / weight_unit, l2=m.l2 / unit / weight_unit)
             for m in models
         )
-        filled = x if weights is None else fill_missing(x, weights)
+        problem = prepare(x, weights, is_near_one=is_cone)
+        filled = problem.restored() if weights is None else fill_missing(x, weights)
         total, count = jnp.sum(x), jnp.asarray(x.size, x.dtype)
         if weights is not None:
             total, count = jnp.sum(weights * x), jnp.sum(weights)
@@ -132,7 +160,7 @@ def solve(
 
         def run(state: bcd.State) -> Result:
             return bcd.solve(
-                x, state, rank, tolerances, (scaled[0], scaled[1]), plan.schedule, weights
+                problem, state, rank, tolerances, (scaled[0], scaled[1]), plan.schedule
             )
 
         settings = [restart_settings(k, plan.fit_scale) for k in range(plan.num_restarts)]
@@ -197,15 +225,27 @@ def _start(
     return bcd.State(ut, vt, scale, offset)
 
 
-@jax.jit
-def solve_svd(x: Array, rank: Array) -> Result:
+@partial(jax.jit, static_argnames="layout")
+def solve_svd(x: Array, rank: Array, *, layout: Layout | None = None) -> Result:
     """Return the SVD of one matrix or a batch as a ``Result`` of min(M, N) columns."""
+    if layout is None:
+        return _solve_svd(x, rank, truncated_svd)
+    decompose: Callable[[Array], tuple[Array, Array, Array]] = truncated_svd
+    if layout.rows is not None and not layout.cuts_batch:
+        decompose = partial(sharded_svd, layout=layout)
+    return over_devices(partial(_solve_svd, decompose=decompose), layout, x, rank)
+
+
+def _solve_svd(
+    x: Array, rank: Array, decompose: Callable[[Array], tuple[Array, Array, Array]]
+) -> Result:
+    """Do what ``solve_svd`` does, given how one matrix is decomposed."""
 
     def single(x: Array) -> Result:
         # The powers of two keep the squares in the error from overflowing.
         scale = power_of_two_near(x)
         x = x / scale
-        u, s, v = truncated_svd(x)
+        u, s, v = decompose(x)
         live = jnp.arange(s.shape[0]) < rank
         root = jnp.sqrt(jnp.where(live, s, 0))
         factors = Factors(u * root, v * root)

@@ -24,9 +24,11 @@ from lrfjax.solvers.arguments import (
 )
 from lrfjax.solvers.constraints import Constraint, IntegerBox, NonNegative, Real
 from lrfjax.solvers.planning import plan_and_solve
+from lrfjax.solvers.sharding import layout_of, on_auto_mesh
 from lrfjax.types import Factors, Result
 
 
+@on_auto_mesh
 def imf(
     x: Any,
     rank: int | Array,
@@ -135,6 +137,7 @@ def imf(
     )
 
 
+@on_auto_mesh
 def nmf(
     x: Any,
     rank: int | Array,
@@ -204,7 +207,7 @@ def nmf(
         True
     """
     x, weights = check_data(x, weights)
-    if checks.is_concrete(x) and (smallest := float(np.min(np.asarray(x)))) < 0:
+    if checks.is_concrete(x) and (smallest := float(checks.at_hand(x).min())) < 0:
         raise InputError(f"x must be non-negative for nmf, got an entry of {smallest:g}")
     if num_passes is None:
         num_rows, num_columns = x.shape[-2:]
@@ -236,6 +239,7 @@ def nmf(
     )
 
 
+@on_auto_mesh
 def svd(x: Any, rank: int | Array) -> Result:
     """Factorize X ~ U V^T without constraints, by the truncated SVD: the best fit of its rank.
 
@@ -261,10 +265,13 @@ def svd(x: Any, rank: int | Array) -> Result:
     x = checks.matrix("x", x)
     width = padded_width(rank, min(x.shape[-2:]))
     live: Any = np.int32(width) if checks.is_concrete(rank) else rank
+    if (layout := layout_of(x)) is not None:
+        return bucketed.trim(bucketed.solve_svd(x, live, layout=layout), width)
     result = bucketed.solve_svd(flatten_batch(x), live)
     return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
 
 
+@on_auto_mesh
 def factorize(
     x: Any,
     rank: int | Array,

@@ -187,7 +187,7 @@ def _solve_one(
     is_cone = all(c.is_cone for c in constraints)
     scale = near if is_cone else jnp.ones_like(near)
     x = x / scale
-    problem = prepare(x)
+    problem = prepare(x, is_near_one=is_cone)
     # Of bounded factors the norm of X is taken in a unit near its entries; otherwise X is near one.
     unit, safe_norm = problem.unit, jnp.where(problem.norm > 0, problem.norm, 1)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -51,11 +54,53 @@ def contract(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
     )
 
 
+def stored_transpose(x: Array) -> Array:
+    """Return the transpose of a matrix, written to memory once.
+
+    The compiler for CPUs would rather fuse it into all that reads it, and each of these would go
+    through the matrix along the wrong axis. It does not look through a conditional.
+
+    Args:
+        x: shape (M, N), floating point.
+
+    Returns:
+        Shape (N, M); all NaN where the first entry of ``x`` is.
+    """
+
+    def on_cpu(x: Array) -> Array:
+        first = x[0, 0]
+        return lax.cond(first == first, lambda: x.T, lambda: jnp.full(x.shape[::-1], first))
+
+    return lax.platform_dependent(x, cpu=on_cpu, default=jnp.transpose)
+
+
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     """Return the rounded sum of two arrays and its rounding error, exactly (Knuth, TAOCP 4.2.2)."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
+
+
+_SHARDS: ContextVar[tuple[int, Callable[[Array], Array]] | None] = ContextVar(
+    "shards", default=None
+)
+
+
+@contextmanager
+def sharded_sums(count: int, gather: Callable[[Array], Array]) -> Iterator[None]:
+    """While a program is traced, let ``compensated_sum`` sum each shard of a vector by itself.
+
+    The tree would halve a vector that lies over devices again and again, and move it each time.
+
+    Args:
+        count: of the shards of a vector over the rows of X, equal and in order.
+        gather: brings one number of each shard to all devices.
+    """
+    token = _SHARDS.set((count, gather) if count > 1 else None)
+    try:
+        yield
+    finally:
+        _SHARDS.reset(token)
 
 
 def compensated_sum(x: Array) -> Array:
@@ -67,14 +112,27 @@ def compensated_sum(x: Array) -> Array:
     Returns:
         A scalar of the same dtype.
     """
-    size = 1 << max(x.shape[0] - 1, 0).bit_length()
-    total = jnp.pad(x, (0, size - x.shape[0]))
-    error = jnp.zeros_like(total)
+    shards = _SHARDS.get()
+    total, error = x, jnp.zeros_like(x)
+    if shards is not None and x.shape[0] % shards[0] == 0:
+        count, gather = shards
+        parts = _fold(total.reshape(count, -1), error.reshape(count, -1))
+        total, error = gather(jnp.concatenate(parts, axis=1)).T
+    total, error = _fold(total, error)
+    return (total + error)[0]
+
+
+def _fold(total: Array, error: Array) -> tuple[Array, Array]:
+    """Halve the last axis of totals and their rounding errors until one of each is left."""
+    length = total.shape[-1]
+    size = 1 << max(length - 1, 0).bit_length()
+    padding = [(0, 0)] * (total.ndim - 1) + [(0, size - length)]
+    total, error = jnp.pad(total, padding), jnp.pad(error, padding)
     while size > 1:
         size //= 2
-        total, lost = _two_sum(total[:size], total[size:])
-        error = error[:size] + error[size:] + lost
-    return (total + error)[0]
+        total, lost = _two_sum(total[..., :size], total[..., size:])
+        error = error[..., :size] + error[..., size:] + lost
+    return total, error
 
 
 def sum_of_squares(x: Array) -> Array:

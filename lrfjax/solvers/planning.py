@@ -19,11 +19,14 @@ from lrfjax.solvers.arguments import (
     check_start,
     check_tolerances,
     flatten_batch,
+    flatten_factors,
     make_models,
     padded_width,
     restore_batch,
 )
+from lrfjax.solvers.column_kernel import kernel_for
 from lrfjax.solvers.constraints import Constraint
+from lrfjax.solvers.sharding import layout_of
 from lrfjax.types import Factors, Result
 
 
@@ -83,6 +86,10 @@ def plan_and_solve(
         fixed_length,
         tolerances,
     )
+    layout = layout_of(x)
+    # Neither weights nor partitioned rows go through the kernel, nor what is differentiated.
+    is_plain = weights is None and not fixed_length and (layout is None or layout.rows is None)
+    kernel = kernel_for(x.dtype, bucket, models) if is_plain else "xla"
     schedule = bcd.Schedule(
         num_iters,
         record_every,
@@ -92,14 +99,22 @@ def plan_and_solve(
         bool(joint_moves),
         bool(accelerate),
         bool(fixed_length),
+        kernel,
     )
     plan = bucketed.Plan(start, bucket, num_restarts, bool(fit_scale), bool(fit_offset), schedule)
     # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately.
     live: Any = rank if is_traced else np.int32(rank)
+    if layout is not None:
+        weights = layout.put(weights, layout.rows, layout.columns)
+        given = layout.put_factors(given) if isinstance(given, Factors) else given
+        result = bucketed.solve(
+            x, weights, given, live, tolerances, models, plan=plan, layout=layout
+        )
+        return bucketed.trim(result, width)
     result = bucketed.solve(
         flatten_batch(x),
         None if weights is None else flatten_batch(weights),
-        given,
+        flatten_factors(given) if isinstance(given, Factors) else given,
         live,
         tolerances,
         models,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax.solvers.constraints import Constraint
-from lrfjax.solvers.numerics import compensated_sum, contract, power_of_two_near
+from lrfjax.solvers.numerics import compensated_sum, contract, power_of_two_near, stored_transpose
 from lrfjax.types import Factors
 
 
@@ -20,9 +20,9 @@ class Problem:
 
     Attributes:
         x: shape (M, N), floating point; zero where the weight is zero.
-        xt: its transpose, stored: products with U read one, products with V the other, each along
-            its contiguous axis.
-        unit: a power of two near the largest magnitude.
+        xt: X^T / unit, stored: products with U read one, products with V the other, each along its
+            contiguous axis.
+        unit: a power of two near the largest magnitude, so that no square overflows.
         norm: ||X||_F / unit, weighted.
         row_norm: the largest norm of a row; with weights the norm of each, shape (M,).
         column_norm: the largest norm of a column; with weights the norm of each, shape (N,).
@@ -43,13 +43,20 @@ class Problem:
     weights: Array | None
     wt: Array | None
 
+    def restored(self) -> Array:
+        """Return X read from its stored transpose, for what goes through it along that axis."""
+        return (self.xt * self.unit).T
 
-def prepare(x: Array, weights: Array | None = None) -> Problem:
-    """Return the problem of factorizing ``x``, shape (M, N), under weights of the same shape."""
-    xt = x.T
+
+def prepare(x: Array, weights: Array | None = None, *, is_near_one: bool = False) -> Problem:
+    """Return the problem of factorizing ``x``, shape (M, N), under weights of the same shape.
+
+    Where ``x`` is known to be near one in magnitude, or zero, its unit is 1.
+    """
     wt = None if weights is None else weights.T
-    unit = lax.stop_gradient(power_of_two_near(x))
-    squares = (xt / unit) ** 2
+    unit = jnp.ones((), x.dtype) if is_near_one else lax.stop_gradient(power_of_two_near(x))
+    xt = stored_transpose(x / unit)
+    squares = xt * xt
     if wt is not None:
         squares = wt * squares
     rows, columns = jnp.sum(squares, axis=0), jnp.sum(squares, axis=1)
@@ -59,7 +66,7 @@ def prepare(x: Array, weights: Array | None = None) -> Problem:
         lax.stop_gradient(unit * jnp.sqrt(jnp.max(s) if weights is None else s))
         for s in (rows, columns)
     )
-    total = compensated_sum(jnp.sum(xt if wt is None else wt * xt, axis=0))
+    total = unit * compensated_sum(jnp.sum(xt if wt is None else wt * xt, axis=0))
     count = float(x.size) if wt is None else compensated_sum(jnp.sum(wt, axis=0))
     # sqrt has no slope at zero.
     squared_norm = compensated_sum(rows)
@@ -153,12 +160,13 @@ class Products:
 
 def residual(problem: Problem, state: State) -> Array:
     """Return (X - scale * U V^T - offset)^T / unit, shape (N, M), not weighted."""
-    product = contract(state.vt, state.ut, 0, 0)
+    # A power of two goes through a product exactly; applied to V it is applied to little.
+    product = contract(state.vt / problem.unit, state.ut, 0, 0)
     if state.scale is not None:
         product = state.scale * product
     if state.offset is not None:
-        product = product + state.offset
-    return (problem.xt - product) / problem.unit
+        product = product + state.offset / problem.unit
+    return problem.xt - product
 
 
 def project(state: State, models: Models, rank: Array | int) -> State:

@@ -1,0 +1,88 @@
+"""Tiles beside each other: threads over what is independent, results in order.
+
+NumPy and JAX let other threads run while they compute, so that a second tile fills the gaps that
+the first one leaves. What comes out does not depend on how many run at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import jax
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MAX_WORKERS = 4
+"""Each holds a tile, some 200 MB in the encoder, and the interpreter runs one at a time."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many tiles are done and how many there are."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def num_workers() -> int:
+    """Return how many tiles are worked on at a time."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows
+        cores = os.cpu_count() or 1
+    return min(cores, MAX_WORKERS)
+
+
+def in_order(
+    function: Callable[[T], R], items: Sequence[T], progress: Progress = no_progress
+) -> Iterator[R]:
+    """Yield ``function`` of each item, in the order of the items.
+
+    At most ``num_workers`` calls are begun and not yet asked for, so memory does not grow with the
+    number of items. Whatever a call raises is raised here. The first call is alone, so that what
+    compiles does so once.
+
+    Args:
+        function: pure; called from several threads.
+        items: what to call it with.
+        progress: called from the thread that iterates, after each item that it took.
+
+    Example:
+        >>> list(in_order(lambda x: x * x, [3, 1, 2]))
+        [9, 1, 4]
+    """
+    total = len(items)
+    progress(0, total)
+    workers = min(num_workers(), total - 1)
+    # A device that the caller chose with ``jax.default_device`` holds for its own thread only.
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+
+    def call(item: T) -> R:
+        with jax.default_device(device):
+            return function(item)
+
+    def results() -> Iterator[R]:
+        yield from map(function, items[:1])
+        if workers <= 1:
+            yield from map(function, items[1:])
+            return
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="tile")
+        try:
+            rest = iter(items[1:])
+            begun: deque[Future[R]] = deque(pool.submit(call, x) for x in islice(rest, workers))
+            while begun:
+                result = begun.popleft().result()
+                begun.extend(pool.submit(call, x) for x in islice(rest, 1))
+                yield result
+        finally:
+            # After an error or an interrupt, what has not begun never does.
+            pool.shutdown(cancel_futures=True)
+
+    for done, result in enumerate(results(), 1):
+        progress(done, total)
+        yield result

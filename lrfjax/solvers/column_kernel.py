@@ -1,0 +1,290 @@
+"""Column updates in one GPU kernel instead of a chain of small ones.
+
+Entry i of a column meets entry i of the other columns only, so a tile of them can go through all
+columns on its own: each program of the kernel holds its tile in registers and loops over the
+columns. What a column is replaced by is ``columns.minimise``, as everywhere.
+
+The kernel is written in Pallas for its Triton backend, deprecated since JAX 0.11. So whether it
+runs is found out: where it does not compile, or disagrees with ``columns.update_by_products`` on
+small problems, the latter runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from lrfjax.solvers.columns import minimise, update_by_products
+from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
+from lrfjax.solvers.problem import FactorModel
+
+# Narrow, so that even a short factor spreads over many multiprocessors.
+_TILE = 32
+# Entries of a tile in a thread. A product with a row of the Gram matrix takes as many registers
+# again, and a thread has 255 at most.
+_ENTRIES_PER_THREAD = 32
+# Eight warps are the most whose threads can all have 255 registers; 8 x 32 threads x 32 entries are
+# a tile of 256 columns.
+_MAX_COLUMNS = 256
+
+
+def _padded(num_columns: int) -> int:
+    """Return the power of two, which Triton asks for, that a number of columns is padded to."""
+    return 1 << (num_columns - 1).bit_length()
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(8, 9))
+def update_by_kernel(
+    products: Array,
+    gram: Array,
+    factor: Array,
+    rank: Array | int,
+    num_columns: Array | int,
+    model: FactorModel,
+    norm: Array | float,
+    weight: Array | float,
+    num_passes: int,
+    interpret: bool = False,
+) -> Array:
+    """Update all columns from products, like ``columns.update_by_products``, in one kernel.
+
+    All sums are in full float32, in another order; so real factors agree to rounding, and integers
+    are the same where their products are exact. Derivatives are those of ``update_by_products``.
+
+    Args:
+        products: (X V)^T for U, (X^T U)^T for V, shape (R, L), float32.
+        gram: V^T V or U^T U, shape (R, R), float32.
+        factor: shape (R, L), float32.
+        rank: how many rows are live; may be traced, like all that follows but the last two.
+        num_columns: how many are gone through, at least ``rank``; those beyond are kept.
+        model: of this factor, its constraint one of ``kernel_for``.
+        norm: scalar, bounds the norm of a row of X (for U) or of a column (for V).
+        weight: scalar, of the penalties.
+        num_passes: how often all columns are gone through; static.
+        interpret: whether the kernel is emulated, which works on every backend; static.
+
+    Returns:
+        The updated factor, shape (R, L).
+    """
+    # Imported where a kernel is made: processes without a GPU never need it.
+    from jax.experimental import pallas as pl
+    from jax.experimental.pallas import triton as plgpu
+
+    num_rows, length = factor.shape
+    padded = _padded(num_rows)
+
+    def entries(leaf: Any) -> Array:
+        leaf = jnp.atleast_1d(jnp.asarray(leaf))
+        is_real = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return leaf.astype(factor.dtype if is_real else jnp.int32)
+
+    leaves, structure = jax.tree.flatten((rank, num_columns, model, norm, weight))
+    is_scalar = [np.ndim(leaf) == 0 for leaf in leaves]
+    leaves = [entries(leaf) for leaf in leaves]
+
+    def column_updates(products: Any, gram: Any, factor: Any, *refs: Any) -> None:
+        *leaves, updated = refs
+        # What has an entry for each column stays a reference, which a column can index as well.
+        values = [ref[0] if s else ref for ref, s in zip(leaves, is_scalar, strict=True)]
+        rank, num_columns, model, norm, weight = jax.tree.unflatten(structure, values)
+        model = replace(model, constraint=_in_triton(model.constraint))
+        rows = lax.iota(jnp.int32, padded)
+        row_of = lax.broadcasted_iota(jnp.int32, (padded, _TILE), 0)
+        is_row = rows < num_rows
+        is_inside = pl.program_id(0) * _TILE + lax.iota(jnp.int32, _TILE) < length
+        is_entry = is_row[:, None] & is_inside[None, :]
+
+        def load(ref: Any, mask: Array) -> Array:
+            return plgpu.load(ref, mask=mask, other=0.0)
+
+        def update(r: Array, tile: Array) -> Array:
+            # A tile in registers cannot be indexed.
+            old = jnp.sum(jnp.where(row_of == r, tile, 0), axis=0)
+            # Not a dot: matrix units may round its operands to TF32.
+            others = jnp.sum(load(gram.at[r, :], is_row)[:, None] * tile, axis=0)
+            curvature = gram[r, r]
+            numerator = load(products.at[r, :], is_inside) - others + curvature * old
+            new = minimise(numerator, curvature, old, r, rank, model, norm, weight)
+            return jnp.where(row_of == r, new[None, :], tile)
+
+        def go_through(_: Array, tile: Array) -> Array:
+            return lax.fori_loop(0, num_columns, update, tile)
+
+        tile = lax.fori_loop(0, num_passes, go_through, load(factor.at[:, :], is_entry))
+        plgpu.store(updated.at[:, :], tile, mask=is_entry)
+
+    tiles = pl.BlockSpec((padded, _TILE), lambda i: (0, i))
+    matrix = pl.BlockSpec((padded, padded), lambda i: (0, 0))
+    return pl.pallas_call(
+        column_updates,
+        grid=(-(-length // _TILE),),
+        in_specs=[tiles, matrix, tiles, *(pl.BlockSpec(a.shape, lambda i: (0,)) for a in leaves)],
+        out_specs=tiles,
+        out_shape=jax.ShapeDtypeStruct(factor.shape, factor.dtype),
+        # Their type also chooses the backend, which is not the default one of all releases.
+        compiler_params=plgpu.CompilerParams(
+            num_warps=max(1, padded // _ENTRIES_PER_THREAD), num_stages=1
+        ),
+        interpret=interpret,
+        name="column_updates",
+    )(products, gram, factor, *leaves)
+
+
+@update_by_kernel.defjvp
+def _jvp(num_passes: int, interpret: bool, primals: Any, tangents: Any) -> Any:
+    plain = functools.partial(update_by_products, num_passes=num_passes)
+    return jax.jvp(plain, primals, tangents)
+
+
+def _round_half_even(x: Array) -> Array:
+    """Return ``jnp.round(x)``, which Pallas does not lower to Triton; the same for every float."""
+    below = jnp.floor(x)
+    rest = x - below
+    is_odd = below - 2 * jnp.floor(0.5 * below) == 1
+    return jnp.where((rest > 0.5) | ((rest == 0.5) & is_odd), below + 1, below)
+
+
+@dataclass(frozen=True)
+class _IntegerBox(IntegerBox):
+    """Integers by operations that Pallas lowers to Triton."""
+
+    def project(self, x: Array) -> Array:
+        return Box.project(self, _round_half_even(x))
+
+
+@dataclass(frozen=True)
+class _KeepingNan:
+    """A constraint that keeps NaN, as XLA's minimum and maximum do and Triton's do not."""
+
+    constraint: Constraint
+
+    def for_column(self, r: Array) -> _KeepingNan:
+        return _KeepingNan(self.constraint.for_column(r))
+
+    def project(self, x: Array) -> Array:
+        return jnp.where(jnp.isnan(x), x, self.constraint.project(x))
+
+    def update(self, target: Array, old: Array, slack: Array) -> Array:
+        new = self.constraint.update(target, old, slack)
+        return jnp.where(jnp.isnan(target), target, new)
+
+
+def _in_triton(constraint: Any) -> Any:
+    """Return the same set, for use in the kernel."""
+    if isinstance(constraint, IntegerBox):
+        constraint = _IntegerBox(constraint.lower, constraint.upper)
+    return _KeepingNan(constraint)
+
+
+def kernel_for(dtype: Any, num_columns: int, models: tuple[FactorModel, ...]) -> str:
+    """Return how the columns of a solve are updated on the default device.
+
+    Args:
+        dtype: of the factors.
+        num_columns: R, padded columns included.
+        models: of the factors.
+
+    Returns:
+        ``"pallas"`` where ``column_kernel`` says so, factors are float32 of at most 256 columns,
+        and the constraints are ``Real``, ``NonNegative``, ``Box`` or ``IntegerBox``; else
+        ``"xla"``.
+    """
+    is_covered = (
+        dtype == jnp.float32
+        and _padded(num_columns) <= _MAX_COLUMNS
+        and all(type(m.constraint) in (Real, NonNegative, Box, IntegerBox) for m in models)
+    )
+    return column_kernel() if is_covered else "xla"
+
+
+def column_kernel() -> str:
+    """Return what updates the columns of unweighted float32 factors on the default device.
+
+    ``"pallas"`` is one kernel for all columns, ``"xla"`` what XLA makes of a loop over them. The
+    kernel is for CUDA. Before its first use in a process it is compiled and compared with the loop
+    on small problems; a ``RuntimeWarning`` says why where that fails, and ``"xla"`` it is.
+
+    Example:
+        >>> import jax
+        >>> with jax.default_device(jax.devices("cpu")[0]):
+        ...     column_kernel()
+        'xla'
+    """
+    device = _cuda_device()
+    return "xla" if device is None else _probed(device)
+
+
+def _cuda_device() -> Any:
+    """Return the default device if it is a GPU of CUDA, else None."""
+    # A device, the name of a platform, or None.
+    default = jax.config.jax_default_device  # type: ignore[attr-defined]
+    platform = getattr(default, "platform", default) or jax.default_backend()
+    if platform not in ("gpu", "cuda"):
+        return None
+    device = default if isinstance(default, jax.Device) else jax.local_devices(backend=platform)[0]
+    return None if "rocm" in device.client.platform_version.lower() else device
+
+
+@functools.cache
+def _probed(device: Any) -> str:
+    """Return "pallas" if the kernel works on a device, else "xla", with a warning."""
+    try:
+        # A verdict is needed now, whatever is being traced; traces belong to a thread. (Under
+        # ensure_compile_time_eval Pallas would evaluate the body of the kernel as well.)
+        with ThreadPoolExecutor(1) as other_thread:
+            reason = other_thread.submit(_disagreement, device).result()
+    except Warning:
+        # A release that deprecates the backend, and a user who has warnings raised.
+        return "xla"
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+    if reason is None:
+        return "pallas"
+    warnings.warn(
+        f"columns are updated by XLA, more slowly: the Pallas kernel failed its test on {device} "
+        f"({reason.strip().splitlines()[0][:300]})",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return "xla"
+
+
+def _disagreement(device: Any) -> str | None:
+    """Run the kernel on small problems; return how it differs from ``update_by_products``."""
+    # Between them: masks in both directions, bounds by column, one warp and two, a batch.
+    reach = np.arange(3, 15, dtype=np.float32)
+    cases: tuple[tuple[FactorModel, int, Any], ...] = (
+        (FactorModel(IntegerBox(-reach, reach), 2.0, 0.5, np.arange(12) == 3), 12, 9),
+        (FactorModel(NonNegative(), 2.0, 0.5), 60, np.array([60, 45])),
+    )
+    for model, num_rows, ranks in cases:
+        rng = np.random.default_rng(0)
+        shape = (128, num_rows)
+        partner = rng.integers(-4, 5, shape).astype(np.float32) * (np.arange(num_rows) < 45)
+        x = rng.integers(-50, 51, (40, 128)).astype(np.float32)
+        factor = rng.integers(0, 4, (num_rows, 40)).astype(np.float32)
+        norm = np.float32(np.sqrt(np.max(np.sum(x * x, axis=1))))
+        arrays = jax.device_put(((x @ partner).T, partner.T @ partner, factor), device)
+
+        def updated(update: Any, rank: Any, arrays: Any, model: Any, norm: Any) -> Array:
+            return update(*arrays, rank, rank, model, norm, np.float32(1), 1)
+
+        results = []
+        for update in (update_by_products, update_by_kernel):
+            solve = functools.partial(updated, update)
+            if np.ndim(ranks):
+                solve = jax.vmap(solve, in_axes=(0, None, None, None))
+            results.append(np.asarray(jax.jit(solve)(jnp.asarray(ranks), arrays, model, norm)))
+        largest = float(np.max(np.abs(results[0])))
+        difference = float(np.max(np.abs(results[1] - results[0])))
+        if not difference <= (0 if model.constraint.is_integer else 1e-4 * largest):
+            return f"entries up to {largest:.3g} differ by {difference:.3g}"
+    return None
