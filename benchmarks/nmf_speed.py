@@ -1,6 +1,6 @@
 """NMF against scikit-learn's coordinate descent: time to the objective that it has at the end.
 
-    python -m benchmarks.nmf_speed --data KODAK
+    python -m benchmarks.nmf_speed --data KODAK [--json FILE]
 
 Luma patches of the first three images, ranks 8, 16 and 32. scikit-learn does 200 iterations from
 NNDSVD without stopping early. lrfjax, from its own NNDSVD, is first asked how many sweeps it needs
@@ -22,7 +22,14 @@ from sklearn.exceptions import ConvergenceWarning
 
 import lrfjax
 from benchmarks.convergence import luma_of
-from benchmarks.report import alternate, environment, geometric_mean, images, seconds
+from benchmarks.report import (
+    alternate,
+    environment,
+    geometric_mean,
+    images,
+    seconds,
+    write_json,
+)
 
 RANKS = (8, 16, 32)
 MAX_SWEEPS = 400
@@ -64,6 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
 
     print(environment("scikit-learn"))
@@ -71,7 +79,7 @@ def main() -> None:
     heads = "".join(f"{name:>14}{'sweeps':>8}{'ratio':>7}{'objective':>11}" for name in VARIANTS)
     print(f"{'image':<10}{'rank':>5}{'scikit-learn':>14}{heads}")
     ratios: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    compile_times = []
+    compile_times, rows = [], []
     for path in images(options.data)[:3]:
         x = luma_of(path)
         for rank in RANKS:
@@ -93,10 +101,30 @@ def main() -> None:
                     f"{1e3 * times[name]:>14.1f}{sweeps[name]:>8}{ratios[name][-1]:>7.1f}"
                     f"{reached[name]:>11.4f}"
                 )
+                rows.append(
+                    {
+                        "benchmark": "nmf_speed",
+                        "solver": "nmf",
+                        "variant": name,
+                        "peer": "scikit-learn, coordinate descent",
+                        "image": path.stem,
+                        "rank": rank,
+                        "shape": list(x.shape),
+                        "batch": 1,
+                        "num_iters": sweeps[name],
+                        "dtype": str(x.dtype),
+                        "median_s": times[name],
+                        "peer_median_s": times["peer"],
+                        "peer_over_lrfjax": ratios[name][-1],
+                        "quality": {"objective_over_peer": reached[name]},
+                    }
+                )
             print(row, flush=True)
     means = ", ".join(f"{name} {geometric_mean(values):.1f}" for name, values in ratios.items())
     print(f"\ngeometric means of the ratios: {means}")
     print(f"compilation: median {np.median(compile_times):.1f} s a number of sweeps and rank")
+    if options.json:
+        write_json(options.json, rows, "scikit-learn")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,75 @@
-"""What all benchmarks share: where they ran, how they time, how they print."""
+"""What all benchmarks share: where they ran, how they time, how they print and what they keep."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
+Key = TypeVar("Key", bound=Hashable)
+
+
+def machine(*packages: str) -> dict[str, Any]:
+    """Return what a figure has to be read with: the device, its host, and versions.
+
+    Args:
+        packages: names of distributions besides jax, jaxlib, numpy and lrfjax.
+    """
+    device = jax.devices()[0]
+    names = ["lrfjax", "jax", "jaxlib", "numpy", *packages]
+    return {
+        "device": device.platform,
+        "device_kind": device.device_kind,
+        "num_devices": len(jax.devices()),
+        "host": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in names},
+        },
+    }
+
 
 def environment(*packages: str) -> str:
-    """Return one line on the machine and the versions of jax and other packages."""
-    device = jax.devices()[0]
-    names = ["jax", "numpy", *packages]
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    return (
-        f"{device.platform} ({device.device_kind}), {len(jax.devices())} device(s), "
-        f"Python {platform.python_version()}, {versions}"
+    """Return one line on the machine and the versions of jax, lrfjax and other packages."""
+    found = machine(*packages)
+    versions = ", ".join(
+        f"{name} {number}" for name, number in found["versions"].items() if name != "python"
     )
+    return (
+        f"{found['device']} ({found['device_kind']}), {found['num_devices']} device(s), "
+        f"{found['host']}, {found['cores']} cores, Python {found['versions']['python']}, {versions}"
+    )
+
+
+def write_json(path: Path, rows: Sequence[Mapping[str, Any]], *packages: str) -> None:
+    """Write rows, each with the machine and the versions, in one step: all of them or nothing.
+
+    Args:
+        path: of the file; its folder is made.
+        rows: each names its ``benchmark`` and holds times in seconds, sizes in bytes.
+        packages: see ``machine``.
+    """
+    where = machine(*packages)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps([{**where, **row} for row in rows], indent=1, default=_plain) + "\n")
+    os.replace(part, path)
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's and JAX's numbers and arrays as Python's."""
+    return np.asarray(value).tolist()
 
 
 def seconds(call: Callable[[], Any]) -> float:
@@ -32,19 +79,53 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def alternate(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Return the median time of each call in seconds, the calls taken in turn.
+@dataclass(frozen=True)
+class Timing:
+    """Times of one call in seconds.
+
+    Attributes:
+        median: of the warm calls.
+        least: of the warm calls.
+        compile: the first call less the median; None where that was not measured.
+    """
+
+    median: float
+    least: float
+    compile: float | None = None
+
+    def row(self) -> dict[str, float | None]:
+        """Return the columns of a row of JSON."""
+        return {"median_s": self.median, "min_s": self.least, "compile_s": self.compile}
+
+
+def take_turns(calls: Mapping[Key, Callable[[], Any]], repeats: int) -> dict[Key, list[float]]:
+    """Return the times of each call in seconds, the calls taken in turn.
 
     Each is timed right after an untimed call of its own, so that none pays for caches or for
     threads that the one before left spinning.
     """
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[Key, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
             time.sleep(0.02)
             seconds(call)
             times[name].append(seconds(call))
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
+
+
+def measure(calls: Mapping[Key, Callable[[], Any]], repeats: int) -> dict[Key, Timing]:
+    """Return the times of each call: the first one of all, which compiles, then warm in turns."""
+    first = {name: seconds(call) for name, call in calls.items()}
+    found = {}
+    for name, times in take_turns(calls, repeats).items():
+        median = statistics.median(times)
+        found[name] = Timing(median, min(times), max(first[name] - median, 0.0))
+    return found
+
+
+def alternate(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Return the median time of each call in seconds, the calls taken in turn."""
+    return {name: statistics.median(times) for name, times in take_turns(calls, repeats).items()}
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -169,6 +169,14 @@ def test_a_kernel_that_agrees_is_used_where_it_applies(on_cuda):
     assert kernel_for(jnp.float32, 16, (FactorModel(object()),)) == "xla"
     assert len(calls) == 2, "two problems, once a process"
 
+    def choose_for_a_device(x):
+        assert kernel_for(jnp.float32, 16, models) == "xla"
+        return x
+
+    mesh, spec = jax.make_mesh((1,), ("batch",)), jax.sharding.PartitionSpec("batch")
+    mapped = jax.shard_map(choose_for_a_device, mesh=mesh, in_specs=spec, out_specs=spec)
+    jax.eval_shape(mapped, jnp.zeros(3))
+
 
 def slightly_wrong(*args):
     return emulated(*args).at[0, 5].add(1.0)

@@ -194,13 +194,16 @@ def kernel_for(dtype: Any, num_columns: int, models: tuple[FactorModel, ...]) ->
 
     Returns:
         ``"pallas"`` where ``column_kernel`` says so, factors are float32 of at most 256 columns,
-        and the constraints are ``Real``, ``NonNegative``, ``Box`` or ``IntegerBox``; else
-        ``"xla"``.
+        and the constraints are ``Real``, ``NonNegative``, ``Box`` or ``IntegerBox``; else, and
+        inside ``jax.shard_map``, ``"xla"``.
     """
+    # There a kernel would have to type its output, in a way that depends on the release of JAX.
+    is_in_shard_map = bool(jax.sharding.get_abstract_mesh().manual_axes)
     is_covered = (
         dtype == jnp.float32
         and _padded(num_columns) <= _MAX_COLUMNS
         and all(type(m.constraint) in (Real, NonNegative, Box, IntegerBox) for m in models)
+        and not is_in_shard_map
     )
     return column_kernel() if is_covered else "xla"
 

@@ -24,12 +24,13 @@ _SCALED_STARTS = (
     (0.45, 0.35),
     (0.9, 0.08),
 )
+_UNSCALED_STARTS = tuple((lean, 1.0) for lean in (0.85, 0.9, 0.7, 1.0, 0.8, 1.2, 0.6, 0.75))
+# How a first direction is found: from about so many of the rows, in so many steps.
 _SAMPLE_SIZE = 512
 _POWER_STEPS = 3
 # In units of rounding of the second largest squared singular value: what a scaled Gram matrix
 # leaves of the directions below is good to a percent.
 _GRAM_UNITS = 2000.0
-_UNSCALED_STARTS = tuple((lean, 1.0) for lean in (0.85, 0.9, 0.7, 1.0, 0.8, 1.2, 0.6, 0.75))
 
 
 def fix_signs(vt: Array) -> Array:

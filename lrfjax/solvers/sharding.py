@@ -49,8 +49,8 @@ def shard_batch(x: Any, devices: Sequence[jax.Device] | None = None) -> Array:
     Example:
         >>> import jax, numpy as np
         >>> x = shard_batch(np.ones((4, 6, 3)), jax.devices()[:1])
-        >>> print(x.shape, x.sharding.spec)
-        (4, 6, 3) PartitionSpec('batch',)
+        >>> print(x.shape, tuple(x.sharding.spec))
+        (4, 6, 3) ('batch',)
     """
     x = checks.real_array("x", x)
     if x.ndim < 3:
@@ -82,8 +82,8 @@ def shard_rows(x: Any, devices: Sequence[jax.Device] | None = None) -> Array:
     Example:
         >>> import jax, numpy as np
         >>> x = shard_rows(np.ones((6, 3)), jax.devices()[:1])
-        >>> print(x.shape, x.sharding.spec)
-        (6, 3) PartitionSpec('rows',)
+        >>> print(x.shape, tuple(x.sharding.spec))
+        (6, 3) ('rows',)
     """
     x = checks.real_array("x", x)
     if x.ndim < 2:
