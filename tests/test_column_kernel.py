@@ -173,7 +173,8 @@ def test_a_kernel_that_agrees_is_used_where_it_applies(on_cuda):
         assert kernel_for(jnp.float32, 16, models) == "xla"
         return x
 
-    mesh, spec = jax.make_mesh((1,), ("batch",)), jax.sharding.PartitionSpec("batch")
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))
+    spec = jax.sharding.PartitionSpec("batch")
     mapped = jax.shard_map(choose_for_a_device, mesh=mesh, in_specs=spec, out_specs=spec)
     jax.eval_shape(mapped, jnp.zeros(3))
 
