@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import lrfjax
 from lrfjax.codec import container, tiles
 from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
-from lrfjax.codec.dictionary_decode import render
+from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
 from lrfjax.codec.entropy import ans, dictionary_coder, factor_coder, magnitudes, trained
 from lrfjax.codec.entropy.frequency_contexts import BANDS
 from tests import fuzzing
@@ -313,7 +313,8 @@ def test_random_words_give_dictionary_factors_that_can_be_rendered(seed):
     inverse = rng.integers(-4096, 4097, (3, 3))
     finishing = container.Finish(8, tuple(map(tuple, inverse.tolist())), steps, 255)
     header = container.DictionaryHeader((32, 48), 2, finishing)
-    pixels = render(header, [(u, rng.integers(0, 4, 6).astype(np.int32))])
+    kinds = rng.integers(0, 4, 6).astype(np.int32)
+    ((_, pixels),) = finish_strips(header, [reconstruct(header, u, kinds)])
     assert (pixels.shape, pixels.dtype) == ((32, 48, 3), np.uint8)
 
 

@@ -82,20 +82,21 @@ def test_sharded_rows_from_the_svd_agree_in_the_objective(found):
 
 def test_svd_of_sharded_rows_agrees(found):
     gap, (sharded, single), lies, _ = found["rows svd"]
-    assert gap < 1e-4
+    assert gap < 4 * np.finfo(np.float32).eps  # of the largest singular value
     assert np.isclose(sharded, single, rtol=1e-5)
     assert lies == [["rows", None], [None, None], [None]]
 
 
 @pytest.mark.parametrize("name", ["rows", "rows from svd", "rows svd", "both"])
 def test_sharded_rows_send_nothing_as_long_as_a_column(found, name):
-    # 8 shards of 128 rows, 16 columns, 8 columns of padded factors. What is gathered besides sums:
-    # a pair of numbers from each shard, and the triangles of the SVD.
+    # X has 4096 rows and 16 columns, factors are padded to 8. What is not a sum over devices is a
+    # pair of numbers from each, or the triangles of the SVD; some releases of JAX also sum up the
+    # sample of at most 1024 rows that the start looks at.
+    limit = {"rows from svd": 1024 * 16, "rows svd": 8 * 16 * 16}.get(name, 16 * 16)
     collectives = found[name][-1]
     assert any(kind == "all-reduce" for kind, _ in collectives)
-    gathered = [size for kind, size in collectives if kind != "all-reduce"]
-    assert max(size for _, size in collectives) <= (8 * 16 * 16 if name == "rows svd" else 16 * 16)
-    assert len(gathered) <= 4
+    assert max(size for _, size in collectives) <= limit
+    assert len([kind for kind, _ in collectives if kind != "all-reduce"]) <= 4
 
 
 def test_batch_and_rows_on_a_mesh_of_explicit_axes_with_weights(found):
@@ -111,8 +112,8 @@ def test_batch_and_rows_on_a_mesh_of_explicit_axes_with_weights(found):
 def test_what_cannot_be_placed_or_solved_is_named(found):
     expected = [
         ("InputError: axis 0 of x", "8 devices", "(6, 64, 16)"),
-        ("InputError: axis 0 of x", "8 devices", "(1020, 16)"),
-        ("InputError: x must have at least 3 axes", "(1024, 16)"),
+        ("InputError: axis 0 of x", "8 devices", "(4092, 16)"),
+        ("InputError: x must have at least 3 axes", "(4096, 16)"),
         ("InputError: devices must be distinct",),
         ("InputTypeError: devices must be", "'cpu'"),
         ("InputError: x must be finite", "inf at index (3, 5, 7)"),
@@ -130,5 +131,5 @@ def test_two_processes_solve_as_one_device_does(found_by_two):
         assert found["batch svd"][0]
         assert found["rows"] == [True, [["rows", None], [None, None], [None]]]
         not_finite, negative = found["messages"]
-        assert "InputError: x must be finite in float32, got nan at index (1000, 2)" in not_finite
+        assert "InputError: x must be finite in float32, got nan at index (4000, 2)" in not_finite
         assert "InputError: x must be non-negative for nmf" in negative

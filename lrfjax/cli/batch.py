@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 from tqdm import tqdm
@@ -103,25 +104,28 @@ def run_all(command: str, jobs: Sequence[Job], work: Callable[[Job], str]) -> in
 
 @contextmanager
 def tile_bar() -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar of the tiles of one file, if there are several and they take a second.
+    """Draw a bar of the tiles of one file, if there are several.
 
     A search for a rate or a PSNR goes through all tiles with each attempt, which the bar counts.
 
     Returns:
         What to call with the number of tiles that are done and that of all.
     """
-    with tqdm(unit="tile", leave=False, delay=1, disable=None) as bar:
+    with ExitStack() as stack:
+        bar: Any = None
         attempts = 0
 
         def progress(done: int, total: int) -> None:
-            nonlocal attempts
+            nonlocal bar, attempts
             if total == 1:
                 return
+            if bar is None:
+                bar = stack.enter_context(tqdm(unit="tile", leave=False, disable=None))
             if done == 0:
                 attempts += 1
-                bar.reset(total)
                 if attempts > 1:
-                    bar.set_description_str(f"attempt {attempts}")
+                    bar.set_description_str(f"attempt {attempts}", refresh=False)
+                bar.reset(total)
             else:
                 bar.update(done - bar.n)
 

@@ -240,7 +240,7 @@ def _read_size(reader: Reader, patch: tuple[int, int], max_pixels: int) -> tuple
     height, width = padded_size(size, patch)
     # Padding may add pixels; those of the image itself are what a caller limits.
     if size[0] * size[1] > max_pixels or height * width > max_pixels + 16 * (height + width + 16):
-        raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels}")
+        raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels} (max_pixels)")
     return size
 
 
@@ -294,7 +294,7 @@ def _read_learned_header(reader: Reader, max_pixels: int) -> LearnedHeader:
         raise FormatError(f"patch size {patch} has one side of zero")
     height, width = padded_size(size, patch) if patch[0] else size
     if height * width > max_pixels:
-        raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels}")
+        raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels} (max_pixels)")
     finish = None
     if color_space == "rotated":
         finish = _read_finish(reader)

@@ -38,21 +38,6 @@ def decode_tiles(
     return _join(header, in_order(strip, parts, progress))
 
 
-def render(
-    header: container.DictionaryHeader, factors: Iterable[tuple[np.ndarray, np.ndarray]]
-) -> np.ndarray:
-    """Return the image of the factors of its tiles.
-
-    Args:
-        header: of the file.
-        factors: for each tile U and the dictionaries, see ``tiles.read_tile``.
-
-    Returns:
-        Shape (H, W, channels), uint8 or uint16.
-    """
-    return _join(header, (reconstruct(header, u, kinds) for u, kinds in factors))
-
-
 def reconstruct(header: container.DictionaryHeader, u: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """Return the planes of a tile, shape (planes, 16, 16, rows, columns), before deblocking."""
     steps = np.array(header.finish.steps, np.int32)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from typing import TypeVar
 
@@ -66,7 +67,7 @@ def in_order(
         with jax.default_device(device):
             return function(item)
 
-    def results() -> Iterator[R]:
+    def results() -> Generator[R, None, None]:
         yield from map(function, items[:1])
         if workers <= 1:
             yield from map(function, items[1:])
@@ -83,6 +84,8 @@ def in_order(
             # After an error or an interrupt, what has not begun never does.
             pool.shutdown(cancel_futures=True)
 
-    for done, result in enumerate(results(), 1):
-        progress(done, total)
-        yield result
+    # Closed here as well, so that no thread outlives an error of ``progress``.
+    with closing(results()) as found:
+        for done, result in enumerate(found, 1):
+            progress(done, total)
+            yield result

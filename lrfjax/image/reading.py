@@ -179,6 +179,8 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
             raise
         except FileNotFoundError as error:
             raise InputError(f"{name} does not exist") from error
+        except Image.DecompressionBombError as error:
+            raise InputError(f"{name} is too large, max_pixels is {max_pixels}: {error}") from error
         # On damaged files the parsers of Pillow raise whatever they run into.
         except Exception as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -188,12 +190,13 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
 @contextmanager
 def _pillow_allows(max_pixels: int) -> Iterator[None]:
     """Lift Pillow's limit, which is one for the whole process, where a caller asks for more."""
-    if Image.MAX_IMAGE_PIXELS is None or max_pixels <= max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS):
+    if max_pixels <= MAX_PIXELS:
         yield
         return
+    # Read only when no other thread has changed it.
     with _PILLOW_LIMIT:
         before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = max_pixels
+        Image.MAX_IMAGE_PIXELS = None if before is None else max(before, max_pixels)
         try:
             yield
         finally:

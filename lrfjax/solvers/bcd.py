@@ -28,7 +28,7 @@ from lrfjax.solvers.column_kernel import update_by_kernel
 from lrfjax.solvers.columns import update_by_products, update_by_residual
 from lrfjax.solvers.extrapolation import Extrapolation, begin, extrapolated_step
 from lrfjax.solvers.joint_moves import move_pairs
-from lrfjax.solvers.numerics import contract
+from lrfjax.solvers.numerics import contract, with_row
 from lrfjax.solvers.problem import Models, Problem, Products, State, project
 from lrfjax.solvers.stopping import Tolerances, has_converged
 from lrfjax.types import History, Result, Status
@@ -281,12 +281,10 @@ def _entries_until_stop(
     def body(pair: tuple[_Carry, History]) -> tuple[_Carry, History]:
         carry, history = advance(pair[0]), pair[1]
         entry, last = carry.num_recorded, _kept(carry.last, record)
-        return carry, jax.tree.map(lambda h, a: h.at[entry].set(a), history, last)
+        return carry, jax.tree.map(lambda h, a: with_row(h, entry, a), history, last)
 
     first = _kept(begun.last, record)
-    history = jax.tree.map(
-        lambda a: jnp.zeros((num_entries + 1, *a.shape), a.dtype).at[0].set(a), first
-    )
+    history = jax.tree.map(lambda a: jnp.broadcast_to(a, (num_entries + 1, *a.shape)), first)
     end = begun
     if num_entries > 0:
         end, history = lax.while_loop(

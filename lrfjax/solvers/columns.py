@@ -12,7 +12,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lrfjax.solvers.numerics import contract
+from lrfjax.solvers.numerics import contract, row_at, with_row
 from lrfjax.solvers.problem import FactorModel
 
 # How many units of rounding, relative to |x| |v| for a dot product <x, v>, the numerator of a
@@ -52,11 +52,12 @@ def update_by_products(
 
     def update(index: Array, factor: Array) -> Array:
         r = index % num_columns if num_passes > 1 else index
-        row, old = gram[r], factor[r]
+        row, old = row_at(gram, r), row_at(factor, r)
         others = jnp.matmul(row, factor, precision=lax.Precision.HIGHEST)
-        numerator = products[r] - others + row[r] * old
-        new = minimise(numerator, row[r], old, r, rank, model, norm, weight)
-        return factor.at[r].set(new)
+        curvature = row_at(row, r)
+        numerator = row_at(products, r) - others + curvature * old
+        new = minimise(numerator, curvature, old, r, rank, model, norm, weight)
+        return with_row(factor, r, new)
 
     return lax.fori_loop(0, num_passes * num_columns, update, factor)
 

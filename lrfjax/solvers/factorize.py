@@ -60,7 +60,8 @@ def imf(
     again (the README has the figures).
 
     Args:
-        x: shape (..., M, N), real numbers; computed in float32, or in float64 where x64 is on.
+        x: shape (..., M, N), real numbers; computed in float32, or in float64 where x64 is on. It
+            may lie on several devices, see ``shard_batch`` and ``shard_rows``.
         rank: number of columns, 1 to min(M, N). Traced, it costs no compilation, and the factors
             then have ``max_rank`` columns, those from ``rank`` on zero.
         bounds: (lower, upper), integers; either may be an array of shape (rank,), one bound for

@@ -54,6 +54,16 @@ def contract(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
     )
 
 
+def row_at(a: Array, index: Array) -> Array:
+    """Return ``a[index]`` for an index known to lie within, which ``a[index]`` would check."""
+    return lax.dynamic_index_in_dim(a, index.astype(jnp.uint32), keepdims=False)
+
+
+def with_row(a: Array, index: Array, row: Array) -> Array:
+    """Return ``a.at[index].set(row)`` for an index known to lie within."""
+    return lax.dynamic_update_index_in_dim(a, row, index.astype(jnp.uint32), 0)
+
+
 def stored_transpose(x: Array) -> Array:
     """Return the transpose of a matrix, written to memory once.
 
@@ -90,7 +100,7 @@ _SHARDS: ContextVar[tuple[int, Callable[[Array], Array]] | None] = ContextVar(
 def sharded_sums(count: int, gather: Callable[[Array], Array]) -> Iterator[None]:
     """While a program is traced, let ``compensated_sum`` sum each shard of a vector by itself.
 
-    The tree would halve a vector that lies over devices again and again, and move it each time.
+    JAX would rather bring a vector that lies over devices to all of them than sum it in parts.
 
     Args:
         count: of the shards of a vector over the rows of X, equal and in order.
@@ -103,8 +113,11 @@ def sharded_sums(count: int, gather: Callable[[Array], Array]) -> Iterator[None]
         _SHARDS.reset(token)
 
 
+@jax.custom_jvp
 def compensated_sum(x: Array) -> Array:
-    """Sum a vector in a tree that carries the rounding errors along, and round once at the end.
+    """Sum a vector with the rounding errors carried along, and round once at the end.
+
+    (Ogita, Rump and Oishi, Accurate sum and dot product, 2005, in any order of summation.)
 
     Args:
         x: shape (n,), floating point.
@@ -117,22 +130,26 @@ def compensated_sum(x: Array) -> Array:
     if shards is not None and x.shape[0] % shards[0] == 0:
         count, gather = shards
         parts = _fold(total.reshape(count, -1), error.reshape(count, -1))
-        total, error = gather(jnp.concatenate(parts, axis=1)).T
+        total, error = gather(jnp.stack(parts, axis=1)).T
     total, error = _fold(total, error)
-    return (total + error)[0]
+    return total + error
+
+
+@compensated_sum.defjvp
+def _sum_of_tangents(primals: Any, tangents: Any) -> Any:
+    return compensated_sum(*primals), jnp.sum(*tangents)
 
 
 def _fold(total: Array, error: Array) -> tuple[Array, Array]:
-    """Halve the last axis of totals and their rounding errors until one of each is left."""
-    length = total.shape[-1]
-    size = 1 << max(length - 1, 0).bit_length()
-    padding = [(0, 0)] * (total.ndim - 1) + [(0, size - length)]
-    total, error = jnp.pad(total, padding), jnp.pad(error, padding)
-    while size > 1:
-        size //= 2
-        total, lost = _two_sum(total[..., :size], total[..., size:])
-        error = error[..., :size] + error[..., size:] + lost
-    return total, error
+    """Sum totals and their rounding errors over the last axis, to one of each."""
+
+    def add(a: Any, b: Any) -> tuple[Array, Array]:
+        both, lost = _two_sum(a[0], b[0])
+        return both, a[1] + b[1] + lost
+
+    # One program of a few instructions; a tree of sums would take longer to compile than to run.
+    zero = jnp.zeros((), total.dtype)
+    return lax.reduce((total, error), (zero, zero), add, (total.ndim - 1,))
 
 
 def sum_of_squares(x: Array) -> Array:

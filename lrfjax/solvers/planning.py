@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax import Array
 
@@ -87,8 +88,11 @@ def plan_and_solve(
         tolerances,
     )
     layout = layout_of(x)
-    # Neither weights nor partitioned rows go through the kernel, nor what is differentiated.
-    is_plain = weights is None and not fixed_length and (layout is None or layout.rows is None)
+    # Not for weights, not for what is differentiated, and not for what JAX partitions by itself,
+    # which it may do inside jit wherever there are several devices.
+    is_whole = layout is None or (layout.rows is None and layout.columns is None)
+    is_local = checks.is_concrete(x) or jax.device_count() == 1
+    is_plain = weights is None and not fixed_length and is_whole and is_local
     kernel = kernel_for(x.dtype, bucket, models) if is_plain else "xla"
     schedule = bcd.Schedule(
         num_iters,
