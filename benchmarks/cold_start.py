@@ -1,0 +1,150 @@
+"""What a process waits for before its first result: imports and compilation.
+
+    python -m benchmarks.cold_start --data KODAK [--repeats 5] [--json FILE]
+
+Each case is a process of its own: the import of jax and of lrfjax, then the first call on the first
+image of the folder (or on its luma patches), without and with JAX's persistent compilation cache in
+a temporary folder that one such process has filled. Medians of the seconds. Then, in one process,
+what a second image of another size costs, and how many programs it compiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import environment, images, write_json
+
+ROOT = Path(__file__).parents[1]
+CALLS = ("encode", "decode", "paper_encode", "imf")
+
+
+def first_call(name: str, path: str) -> Callable[[], Any]:
+    """Return the call of a case."""
+    import jax
+
+    import lrfjax
+    from benchmarks.convergence import luma_of
+
+    image = lrfjax.read_image(path)
+    if name == "imf":
+        x = luma_of(Path(path))
+        return lambda: jax.block_until_ready(lrfjax.imf(x, 16))
+    if name == "paper_encode":
+        return lambda: lrfjax.imf_encode(image, quality=7, **lrfjax.PAPER_SETTINGS)
+    if name == "encode":
+        return lambda: lrfjax.imf_encode(image, quality=30)
+    data = Path(os.environ["LRFJAX_COLD_FILE"]).read_bytes()
+    return lambda: lrfjax.imf_decode(data)
+
+
+def run_case(name: str, path: str) -> None:
+    """Print the seconds of one thing in this fresh process."""
+    if name.startswith("import "):
+        start = time.perf_counter()
+        __import__(name.split()[1])
+    elif name == "another size":
+        print(json.dumps(another_size(path)))
+        return
+    else:
+        call = first_call(name, path)
+        start = time.perf_counter()
+        call()
+    print(time.perf_counter() - start)
+
+
+def another_size(path: str) -> dict[str, list[float]]:
+    """Return seconds and compiled programs of a warm call, and of one of another size."""
+    import lrfjax
+    from lrfjax.evaluation.timing import compilations
+
+    image = lrfjax.read_image(path)
+    found = {}
+    settings = {"default": {"quality": 30}, "paper": {"quality": 7, **lrfjax.PAPER_SETTINGS}}
+    for name, options in settings.items():
+        for picture in (image, image, image[:-32, :-48]):
+            before, start = compilations(), time.perf_counter()
+            lrfjax.imf_encode(picture, **options)
+            took = [time.perf_counter() - start, compilations() - before]
+            found.setdefault(name, []).append(took)
+    return found
+
+
+def process(name: str, path: Path, file: Path, cache: Path | None = None) -> str:
+    """Run a case in a process of its own; return what it prints."""
+    settings = {"LRFJAX_COLD_FILE": str(file)}
+    if cache is not None:
+        settings["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+        settings["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION")}
+    command = [sys.executable, "-m", "benchmarks.cold_start", "--data", str(path), "--case", name]
+    done = subprocess.run(
+        command, cwd=ROOT, env=inherited | settings, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return done.stdout.splitlines()[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="file for the rows")
+    # For the processes that it starts.
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        run_case(options.case, str(options.data))
+        return
+
+    import lrfjax
+
+    print(environment())
+    path = images(options.data.resolve())[0]
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        file, cache = Path(name) / "file", Path(name) / "cache"
+        file.write_bytes(lrfjax.imf_encode(lrfjax.read_image(path), quality=30))
+
+        def median(case: str, cache: Path | None = None) -> float:
+            times = [float(process(case, path, file, cache)) for _ in range(options.repeats)]
+            rows.append(
+                {
+                    "benchmark": "cold_start",
+                    "case": case,
+                    "persistent_cache": cache is not None,
+                    "median_s": statistics.median(times),
+                    "min_s": min(times),
+                }
+            )
+            return statistics.median(times)
+
+        print(f"medians of {options.repeats} processes, seconds")
+        for module in ("jax", "lrfjax"):
+            print(f"  import {module:<14}{median(f'import {module}'):>7.2f}", flush=True)
+        print(f"  {'first call':<21}{'cold':>7}{'with a warm persistent cache':>30}")
+        for case in CALLS:
+            cold = median(case)
+            process(case, path, file, cache)
+            print(f"  {case:<21}{cold:>7.2f}{median(case, cache):>30.2f}", flush=True)
+        sizes = json.loads(process("another size", path, file))
+    print("in one process: seconds and programs compiled")
+    for name, calls in sizes.items():
+        for what, (took, count) in zip(("first", "again", "another size"), calls, strict=True):
+            print(f"  {name:<9}{what:<14}{took:>6.2f}{count:>5}")
+    if options.json:
+        write_json(options.json, rows)
+
+
+if __name__ == "__main__":
+    main()

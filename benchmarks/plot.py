@@ -1,0 +1,180 @@
+"""Figures of what ``benchmarks.solvers`` and ``benchmarks.solver_peers`` have measured.
+
+    python -m benchmarks.plot FILE.json ... --out FOLDER
+
+Takes any of their files; a figure whose rows are not among them is left out. Writes
+``solver_times.png``: time over the floor by rank, time of an image by batch, time by size of X; and
+``solver_peers.png``: a peer's time over that of lrfjax.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+
+from benchmarks.report import geometric_mean
+
+Rows = list[dict[str, Any]]
+SHAPE = [6144, 64]
+LINES = ("-", "--", ":", "-.")
+COLORS = {"imf": "C0", "nmf": "C1", "svd": "C2"}
+NAMES = {"imf": "IMF, 10 sweeps", "nmf": "NMF, 20 sweeps", "svd": "SVD"}
+
+
+def label_points(ax: Axes, values: list[int]) -> None:
+    """Label a logarithmic x axis where it has points."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(values))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter("{x:g}")
+
+
+def plain_log(ax: Axes, which: str) -> None:
+    """Make an axis, "x" or "y", logarithmic with plain numbers at 1, 2 and 5."""
+    ax.set(**{f"{which}scale": "log"})
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def over_ranks(ax: Axes, rows: Rows) -> None:
+    """Draw time over floor by rank, one image at a time."""
+    chosen = [r for r in rows if r["shape"] == SHAPE and r["batch"] == 1]
+    for solver in dict.fromkeys(r["solver"] for r in chosen):
+        points = [(r["rank"], r["ratio"]) for r in chosen if r["solver"] == solver]
+        ax.plot(*zip(*points, strict=True), "o-", color=COLORS[solver], label=NAMES[solver])
+    label_points(ax, sorted({r["rank"] for r in chosen}))
+    plain_log(ax, "y")
+    ax.axhline(1, color="0.4", lw=1)
+    ax.set(xlabel="rank", ylabel="time / floor", title=f"X {SHAPE[0]} x {SHAPE[1]}")
+    ax.legend(frameon=False)
+
+
+def over_batches(ax: Axes, rows: Rows) -> None:
+    """Draw the time of an image by batch, a line for each rank."""
+    chosen = [r for r in rows if r["shape"] == SHAPE and r["in_turns"]]
+    ranks = sorted({r["rank"] for r in chosen})
+    for solver in dict.fromkeys(r["solver"] for r in chosen):
+        for rank, style in zip(ranks, LINES, strict=False):
+            points = [
+                (r["batch"], 1e3 * r["median_s"] / r["batch"])
+                for r in chosen
+                if (r["solver"], r["rank"]) == (solver, rank)
+            ]
+            ax.plot(*zip(*points, strict=True), f"o{style}", color=COLORS[solver], ms=4)
+    for rank, style in zip(ranks, LINES, strict=False):
+        ax.plot([], [], style, color="0.3", label=f"rank {rank}")
+    label_points(ax, sorted({r["batch"] for r in chosen}))
+    plain_log(ax, "y")
+    ax.set_ylim(top=3 * ax.get_ylim()[1])  # room for the legend
+    ax.set(xlabel="images in one call", ylabel="ms an image", title=f"X {SHAPE[0]} x {SHAPE[1]}")
+    ax.legend(frameon=False, ncols=2, loc="upper center")
+
+
+def over_sizes(ax: Axes, rows: Rows, rank: int = 16) -> None:
+    """Draw time by the number of entries of X, and the floors."""
+    chosen = [r for r in rows if r["rank"] == rank and r["batch"] == 1]
+    for solver in dict.fromkeys(r["solver"] for r in chosen):
+        mine = sorted((r for r in chosen if r["solver"] == solver), key=lambda r: r["shape"])
+        for columns, marker in ((64, "o-"), (256, "s")):
+            points = [
+                (r["shape"][0] * columns, 1e3 * r["median_s"], 1e3 * r["floor_s"])
+                for r in mine
+                if r["shape"][1] == columns
+            ]
+            sizes, times, floors = zip(*points, strict=True)
+            ax.plot(sizes, times, marker, color=COLORS[solver], mfc="w" if columns == 256 else None)
+            ax.plot(sizes, floors, ":" if columns == 64 else "_", color=COLORS[solver])
+    ax.plot([], [], "o-", color="0.3", label="M x 64")
+    ax.plot([], [], "s", color="0.3", mfc="w", label="6144 x 256")
+    ax.plot([], [], ":", color="0.3", label="floor")
+    plain_log(ax, "y")
+    ax.set(xscale="log", xlabel="entries of X", ylabel="ms", title=f"rank {rank}")
+    ax.legend(frameon=False)
+
+
+def peer_bars(ax: Axes, rows: Rows, solver: str) -> None:
+    """Draw geometric means over the ranks of a peer's time over that of lrfjax."""
+    chosen = [r for r in rows if r["solver"] == solver]
+    ratios: dict[str, list[float]] = {}
+    for row in chosen:
+        ratios.setdefault(row["peer"], []).append(row["peer_over_lrfjax"])
+    names = sorted(ratios, key=lambda name: geometric_mean(ratios[name]))
+    for place, name in enumerate(names):
+        mean = geometric_mean(ratios[name])
+        ax.barh(place, mean - 1, left=1, color=COLORS[solver], alpha=0.7)
+        ax.plot(ratios[name], [place] * len(ratios[name]), "k.", ms=4)
+        ax.annotate(
+            f"{mean:.2g}",
+            (max(*ratios[name], 1), place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    ax.set_yticks(range(len(names)), names)
+    ax.axvline(1, color="0.3", lw=1)
+    plain_log(ax, "x")
+    ax.margins(x=0.15)
+    ranks = ", ".join(str(rank) for rank in sorted({r["rank"] for r in chosen}))
+    ax.set(xlabel="peer's time / lrfjax's", title=f"{solver.upper()}, ranks {ranks}")
+
+
+def draw(panels: list[Callable[[Axes], None]], width: float, target: Path, caption: str) -> None:
+    """Draw panels beside each other and write the figure."""
+    figure = plt.figure(figsize=(width, 4.2), layout="constrained")
+    for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        ax.grid(alpha=0.3, which="major")
+        ax.set_axisbelow(True)
+        panel(ax)
+    figure.supxlabel(caption, fontsize="small", color="0.3")
+    figure.savefig(target, dpi=100)
+    plt.close(figure)
+    print(target)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+
+    rows: Rows = []
+    for path in options.files:
+        rows += json.loads(path.read_text())
+    options.out.mkdir(parents=True, exist_ok=True)
+    solvers = [r for r in rows if r["benchmark"] == "solvers"]
+    peers = [r for r in rows if r["benchmark"] == "solver_peers"]
+    for kind in (solvers, peers):
+        if len({(r["device_kind"], r["cores"]) for r in kind}) > 1:
+            raise SystemExit("the files are of more than one machine: draw them one by one")
+
+    def caption(kind: Rows) -> str:
+        first = kind[0]
+        where = f"{first['device']} ({first['host']}, {first['cores']} cores)"
+        return f"{where}, JAX {first['versions']['jax']}, {first['dtype']}, medians"
+
+    if solvers:
+        panels = [
+            lambda ax: over_ranks(ax, solvers),
+            lambda ax: over_batches(ax, solvers),
+            lambda ax: over_sizes(ax, solvers),
+        ]
+        draw(panels, 14.0, options.out / "solver_times.png", caption(solvers))
+    if peers:
+        names = dict.fromkeys(r["solver"] for r in peers)
+        panels = [lambda ax, name=name: peer_bars(ax, peers, name) for name in names]
+        draw(panels, 11.0, options.out / "solver_peers.png", caption(peers))
+
+
+if __name__ == "__main__":
+    main()

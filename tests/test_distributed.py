@@ -1,0 +1,119 @@
+"""A run of several processes ends in an error when one of them is lost, and can be resumed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lrfjax.cli import main
+from lrfjax.evaluation.results import read_rows
+
+NUM_IMAGES = 6
+LEVELS = range(1, 96)
+SECONDS = 60
+"""Within which a survivor has to end."""
+
+
+def _port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def _process(folder, out, port, index, *options):
+    command = [sys.executable, "-m", "lrfjax", "evaluate", "--data", folder, "--methods", "jpeg"]
+    command += ["--levels", "jpeg=" + ",".join(map(str, LEVELS)), "--out", out]
+    command += ["--coordinator", f"localhost:{port}", "--num-processes", "2"]
+    command += ["--process-id", str(index), *options]
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+
+
+def _wait_for_rows(out, process):
+    """Wait until the first rows are in the file, when nearly all the work is left."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if out.exists() and out.read_bytes().count(b"\n") >= 2:
+            return
+        time.sleep(0.01)
+    raise AssertionError("no rows were written")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for k in range(NUM_IMAGES):
+        # Of one size each, so that each is a batch of its own and the work is spread.
+        pixels = rng.integers(0, 256, (176 + k, 176, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{k}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "killed", [pytest.param(0, marks=pytest.mark.slow), 1], ids=["coordinator", "other"]
+)
+def test_a_killed_process_ends_the_run_and_nothing_is_lost(folder, tmp_path, killed):
+    out = tmp_path / "r.jsonl"
+    port = _port()
+    processes = [_process(folder, out, port, k, "--lost-timeout", "10") for k in range(2)]
+    try:
+        _wait_for_rows(out, processes[killed])
+        processes[killed].send_signal(signal.SIGKILL)
+        start = time.monotonic()
+        survivor = processes[1 - killed]
+        text, _ = survivor.communicate(timeout=SECONDS)
+        assert time.monotonic() - start < SECONDS
+        assert survivor.returncode != 0, text
+        assert f"process {1 - killed} of 2 begins; should another one die" in text
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    # One process alone takes up what is there, and what was cut off in the middle.
+    before = {row.key for row in read_rows(out)}
+    total = NUM_IMAGES * len(LEVELS)
+    assert 2 <= len(before) < total
+    levels = "jpeg=" + ",".join(map(str, LEVELS))
+    arguments = ["--methods", "jpeg", "--levels", levels, "--out", str(out)]
+    assert main(["evaluate", "--data", str(folder), *arguments]) == 0
+    keys = [row.key for row in read_rows(out)]
+    assert len(keys) == len(set(keys)) == total
+    assert before <= set(keys)
+
+
+def test_a_process_that_never_starts_is_not_waited_for(folder, tmp_path):
+    out = tmp_path / "r.jsonl"
+    process = _process(folder, out, _port(), 0, "--start-timeout", "3")
+    try:
+        text, _ = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "did not bring 2 processes together in 3 s" in text
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"), [("localhost", "HOST:PORT"), ("no.such.host.invalid:9", "no known host")]
+)
+def test_a_wrong_coordinator_is_named_at_once(folder, tmp_path, capsys, address, reason):
+    group = ["--coordinator", address, "--num-processes", "2", "--process-id", "0"]
+    out = ["--out", str(tmp_path / "r.jsonl")]
+    assert main(["evaluate", "--data", str(folder), "--methods", "jpeg", *out, *group]) == 1
+    error = capsys.readouterr().err
+    assert address in error
+    assert reason in error
