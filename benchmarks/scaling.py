@@ -4,8 +4,8 @@
 
 Each number of devices is a process of its own, confined to as many cores, with as many virtual CPU
 devices; a device then has one thread to compute with. IMF, rank 16, ten sweeps, of a batch
-(``lrfjax.shard_batch``) and of one tall matrix (``lrfjax.shard_rows``), random integers of the range
-of pixels. So the ratio says what sharding gains over one core, not over one device with all cores.
+(``lrfjax.shard_batch``) and of one tall matrix (``lrfjax.shard_rows``), random integers within
+the range of pixels. So the ratio is over one core, not over one device that has all cores.
 Linux only, for the confinement.
 """
 
