@@ -81,7 +81,7 @@ def print_row(row: dict[str, Any]) -> None:
     print(
         f"  ceilings {row['ceiling_flops'] / 1e9:.0f} GFLOP/s, "
         f"{row['ceiling_near'] / 1e9:.1f} GB/s the size of X, "
-        f"{row['ceiling_far'] / 1e9:.1f} GB/s beyond caches"
+        f"{row['ceiling_far'] / 1e9:.1f} GB/s of an array far larger"
     )
     median, least, single = (1e3 * row[key] for key in ("median_s", "min_s", "single_median_s"))
     print(

@@ -3,8 +3,8 @@
     python -m benchmarks.plot FILE.json ... --out FOLDER
 
 Takes any of their files; a figure whose rows are not among them is left out. Writes
-``solver_times.png``: time over the floor by rank, time of an image by batch, time by size of X; and
-``solver_peers.png``: a peer's time over that of lrfjax.
+``solver_times.png``: time over the floor by rank, time of an image of a batch over that of a single
+solve by rank, time by the rows of X; and ``solver_peers.png``: a peer's time over that of lrfjax.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ SHAPE = [6144, 64]
 LINES = ("-", "--", ":", "-.")
 COLORS = {"imf": "C0", "nmf": "C1", "svd": "C2"}
 NAMES = {"imf": "IMF, 10 sweeps", "nmf": "NMF, 20 sweeps", "svd": "SVD"}
+
+
+def title_of(shape: list[int]) -> str:
+    """Return what a panel is about."""
+    return f"X {shape[0]} x {shape[1]}"
 
 
 def label_points(ax: Axes, values: list[int]) -> None:
@@ -54,51 +59,46 @@ def over_ranks(ax: Axes, rows: Rows) -> None:
     label_points(ax, sorted({r["rank"] for r in chosen}))
     plain_log(ax, "y")
     ax.axhline(1, color="0.4", lw=1)
-    ax.set(xlabel="rank", ylabel="time / floor", title=f"X {SHAPE[0]} x {SHAPE[1]}")
+    ax.set(xlabel="rank", ylabel="time / floor", title=title_of(SHAPE))
     ax.legend(frameon=False)
 
 
 def over_batches(ax: Axes, rows: Rows) -> None:
-    """Draw the time of an image by batch, a line for each rank."""
+    """Draw the time of an image of a batch over that of a single solve, by rank."""
     chosen = [r for r in rows if r["shape"] == SHAPE and r["in_turns"]]
-    ranks = sorted({r["rank"] for r in chosen})
+    alone = {(r["solver"], r["rank"]): r["median_s"] for r in chosen if r["batch"] == 1}
+    batches = sorted({r["batch"] for r in chosen} - {1}, reverse=True)
     for solver in dict.fromkeys(r["solver"] for r in chosen):
-        for rank, style in zip(ranks, LINES, strict=False):
+        for batch, style in zip(batches, LINES, strict=False):
             points = [
-                (r["batch"], 1e3 * r["median_s"] / r["batch"])
+                (r["rank"], r["median_s"] / batch / alone[solver, r["rank"]])
                 for r in chosen
-                if (r["solver"], r["rank"]) == (solver, rank)
+                if (r["solver"], r["batch"]) == (solver, batch)
             ]
             ax.plot(*zip(*points, strict=True), f"o{style}", color=COLORS[solver], ms=4)
-    for rank, style in zip(ranks, LINES, strict=False):
-        ax.plot([], [], style, color="0.3", label=f"rank {rank}")
-    label_points(ax, sorted({r["batch"] for r in chosen}))
-    plain_log(ax, "y")
-    ax.set_ylim(top=3 * ax.get_ylim()[1])  # room for the legend
-    ax.set(xlabel="images in one call", ylabel="ms an image", title=f"X {SHAPE[0]} x {SHAPE[1]}")
-    ax.legend(frameon=False, ncols=2, loc="upper center")
+    for batch, style in zip(batches, LINES, strict=False):
+        ax.plot([], [], style, color="0.3", label=f"{batch} images in one call")
+    label_points(ax, sorted({r["rank"] for r in chosen}))
+    ax.axhline(1, color="0.4", lw=1)
+    ax.set_ylim(0, 1.4 * max(ax.get_ylim()[1], 1))  # room for the legend
+    ax.set(xlabel="rank", ylabel="time of an image / of a single solve", title=title_of(SHAPE))
+    ax.legend(frameon=False, loc="upper center")
 
 
 def over_sizes(ax: Axes, rows: Rows, rank: int = 16) -> None:
-    """Draw time by the number of entries of X, and the floors."""
-    chosen = [r for r in rows if r["rank"] == rank and r["batch"] == 1]
+    """Draw time by the number of rows of X, and the floors."""
+    chosen = [r for r in rows if (r["rank"], r["batch"], r["shape"][1]) == (rank, 1, SHAPE[1])]
     for solver in dict.fromkeys(r["solver"] for r in chosen):
         mine = sorted((r for r in chosen if r["solver"] == solver), key=lambda r: r["shape"])
-        for columns, marker in ((64, "o-"), (256, "s")):
-            points = [
-                (r["shape"][0] * columns, 1e3 * r["median_s"], 1e3 * r["floor_s"])
-                for r in mine
-                if r["shape"][1] == columns
-            ]
-            sizes, times, floors = zip(*points, strict=True)
-            ax.plot(sizes, times, marker, color=COLORS[solver], mfc="w" if columns == 256 else None)
-            ax.plot(sizes, floors, ":" if columns == 64 else "_", color=COLORS[solver])
-    ax.plot([], [], "o-", color="0.3", label="M x 64")
-    ax.plot([], [], "s", color="0.3", mfc="w", label="6144 x 256")
+        heights = [r["shape"][0] for r in mine]
+        ax.plot(heights, [1e3 * r["median_s"] for r in mine], "o-", color=COLORS[solver])
+        ax.plot(heights, [1e3 * r["floor_s"] for r in mine], ":", color=COLORS[solver])
+    ax.plot([], [], "o-", color="0.3", label="time")
     ax.plot([], [], ":", color="0.3", label="floor")
+    label_points(ax, sorted({r["shape"][0] for r in chosen}))
     plain_log(ax, "y")
-    ax.set(xscale="log", xlabel="entries of X", ylabel="ms", title=f"rank {rank}")
-    ax.legend(frameon=False)
+    ax.set(xlabel="M, rows of X", ylabel="ms", title=f"X M x {SHAPE[1]}, rank {rank}")
+    ax.legend(frameon=False, loc="upper left")
 
 
 def peer_bars(ax: Axes, rows: Rows, solver: str) -> None:

@@ -2,22 +2,30 @@
 
     python -m benchmarks.roofline --data KODAK [--json FILE]
 
-A floor is the larger of flops over the rate of large matrix products and bytes over the rate of a
-copy, both measured in the same run (Williams, Waterman and Patterson, Roofline, Communications of
-the ACM 52, 2009). No solver reaches it, since it has to do all of it at these rates and at once;
-time over floor says how far it is from that. The luma of the first image, ranks 4 to 64.
+A floor is the larger of flops over the rate of large square matrix products and bytes over the rate
+of a copy of an array the size of X, both measured in the same run on all cores (Williams, Waterman
+and Patterson, Roofline, Communications of the ACM 52, 2009). So where X fits the caches the copy is
+one within them, and where it does not it is one of memory. The products of a solve are thinner than
+square, and much of the rest is no product, so time over floor is the distance from an ideal, not a
+share that could be saved. The luma of the first image, ranks 4 to 64.
 
-Counts are those of the algorithm as it is written down, not of the code: a symmetric product counts
-half, an array that is streamed counts once for each time that a pass needs it, and what is padded
-or recomputed does not count. Sizes are (M, N) for X, R for the rank; an entry has ``ITEM`` bytes.
+Counts are those of the algorithm, step after step: a product, a decomposition, a pass over the
+columns of a factor or over the entries of X. A step reads each array that it needs once and writes
+its result once, however often it goes through them. A symmetric product counts half. What is not
+work of the algorithm does not count: columns of the rank bucket beyond the rank, the corrections of
+compensated sums, what is computed again, and the second Gram matrix, which the start makes only for
+small singular values. Neither do M R or N R flops here and there outside the passes over columns.
+Sizes are (M, N) for X, R for the rank; an entry has ``ITEM`` bytes.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +39,9 @@ ITEM = 4
 
 MATMUL_SIZES = (1024, 2048, 3072)
 FAR_BYTES = 256 * 2**20
-"""Of a copy that no cache holds."""
+"""Of a copy that is far larger than X, to tell beside it."""
+SAMPLE_SIZE = 512
+"""About how many vectors a start looks at for its first direction."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +64,38 @@ class Cost:
         return Cost(count * self.flops, count * self.bytes)
 
 
-def start_cost(rows: int, columns: int, rank: int) -> Cost:
-    """Count the leading singular pairs through a Gram matrix.
+def prepare_cost(rows: int, columns: int) -> Cost:
+    """Count what is done to X before anything else: its scaled transpose, and the norms.
 
-    Of the longer side L and the shorter S: the Gram matrix (L S^2, symmetric), its eigenvectors
-    (9 S^3, the symmetric QR algorithm; Golub and Van Loan, Matrix Computations, section 8.3) and X
-    times the leading ones (2 L S R). X is read for either product, and the factors are written.
+    For each entry a division, a square and three sums (by rows, by columns, of all). X is read and
+    X^T written.
+
+    Example:
+        >>> prepare_cost(6144, 64)
+        Cost(flops=1966080, bytes=3145728)
+    """
+    return Cost(5 * rows * columns, ITEM * 2 * rows * columns)
+
+
+def start_cost(rows: int, columns: int, rank: int) -> Cost:
+    """Count the leading singular pairs through a scaled Gram matrix.
+
+    Of the longer side L and the shorter S: a direction from the Gram matrix of a sample of Q
+    vectors (Q S^2, symmetric), squared twice (2 S^3, symmetric); the reflection Y = X H (4 L S);
+    the Gram matrix of Y (L S^2, symmetric); its Cholesky factor (S^3 / 3) and the singular values
+    and right singular vectors of that (12 S^3; Golub and Van Loan, Matrix Computations, section
+    8.6); Y times the leading R of these (2 L S R). X is read and Y written, Y is read for the Gram
+    matrix and for the product, and the factors are written.
 
     Example:
         >>> start_cost(6144, 64, 16)
-        Cost(flops=40108032, bytes=3543040)
+        Cost(flops=45176149, bytes=6688768)
     """
     longer, shorter = max(rows, columns), min(rows, columns)
-    flops = longer * shorter**2 + 9 * shorter**3 + 2 * longer * shorter * rank
-    return Cost(flops, ITEM * (2 * rows * columns + rank * (rows + columns)))
+    sample = -(-longer // max(longer // SAMPLE_SIZE, 1))
+    small = sample * shorter**2 + (2 + 12) * shorter**3 + shorter**3 // 3
+    large = 4 * longer * shorter + longer * shorter**2 + 2 * longer * shorter * rank
+    return Cost(small + large, ITEM * (4 * rows * columns + rank * (rows + columns)))
 
 
 def objective_cost(rows: int, columns: int, rank: int) -> Cost:
@@ -113,22 +141,23 @@ def sweep_cost(
 
 
 def imf_cost(rows: int, columns: int, rank: int, num_iters: int, entries: int = 2) -> Cost:
-    """Count ``imf``: the start, the sweeps, and the objective for each entry of the history.
+    """Count ``imf``: X, the start, the sweeps, and the objective of each entry of the history.
 
     Args:
         rows: M.
         columns: N.
         rank: R.
         num_iters: sweeps.
-        entries: of the history; 2 with ``record_every=num_iters``, the start and the end.
+        entries: of the history, entry 0 included: 2 with ``record_every=num_iters``.
 
     Example:
         >>> imf_cost(6144, 64, 16, 10).flops
-        373921792
+        380955989
     """
     size = rows, columns, rank
     return (
-        start_cost(*size)
+        prepare_cost(rows, columns)
+        + start_cost(*size)
         + sweep_cost(*size).times(num_iters)
         + objective_cost(*size).times(entries)
     )
@@ -140,7 +169,7 @@ def default_passes(rows: int, columns: int) -> tuple[int, int]:
 
 
 def nmf_cost(rows: int, columns: int, rank: int, num_iters: int, entries: int = 2) -> Cost:
-    """Count ``nmf`` with its defaults: NNDSVD, sweeps of several passes, extrapolation.
+    """Count ``nmf`` with its defaults: X, NNDSVD, sweeps of several passes, extrapolation.
 
     After a sweep the objective follows from products that there are already: <X^T U, V> and
     <U^T U, V^T V> (2 N R + N R^2 + 2 R^2). Then each entry of the factors is moved on and clipped
@@ -150,15 +179,17 @@ def nmf_cost(rows: int, columns: int, rank: int, num_iters: int, entries: int = 
     both = rank * (rows + columns)
     ahead = Cost(2 * columns * rank + columns * rank**2 + 2 * rank**2 + 4 * both, ITEM * 3 * both)
     sweep = sweep_cost(*size, default_passes(rows, columns), 5) + ahead
-    return start_cost(*size) + sweep.times(num_iters) + objective_cost(*size).times(entries)
+    begun = prepare_cost(rows, columns) + start_cost(*size)
+    return begun + sweep.times(num_iters) + objective_cost(*size).times(entries)
 
 
 def svd_cost(rows: int, columns: int, rank: int, num_iters: int = 0, entries: int = 1) -> Cost:
-    """Count ``svd``: all singular triplets by a QR decomposition first, and the objective.
+    """Count ``svd``: all singular triplets by a QR decomposition first, norm and objective.
 
     6 L S^2 + 20 S^3 for the longer side L and the shorter S (R-SVD; Golub and Van Loan, section
     8.6). X is read, Q written and read again, the singular vectors are written. A truncated SVD
-    could do with less; this is what the accurate full one costs.
+    could do with less; this is what the accurate full one costs. The norm of X takes 2 M N flops
+    and reads it.
 
     Args:
         rows: M.
@@ -169,7 +200,8 @@ def svd_cost(rows: int, columns: int, rank: int, num_iters: int = 0, entries: in
     """
     longer, shorter = max(rows, columns), min(rows, columns)
     flops = 6 * longer * shorter**2 + 20 * shorter**3
-    decomposition = Cost(flops, ITEM * (4 * longer * shorter + shorter**2))
+    flops += 2 * rows * columns
+    decomposition = Cost(flops, ITEM * (5 * longer * shorter + shorter**2))
     return decomposition + objective_cost(rows, columns, rank).times(entries)
 
 
@@ -184,7 +216,7 @@ class Ceilings:
     Attributes:
         flops: a second, the best of a few large float32 matrix products at full precision.
         near: bytes a second, read and written, of a copy the size of X.
-        far: bytes a second, read and written, of a copy that no cache holds.
+        far: bytes a second, read and written, of a copy of ``FAR_BYTES``.
     """
 
     flops: float
@@ -192,9 +224,9 @@ class Ceilings:
     far: float
 
     def floor(self, cost: Cost) -> float:
-        """Return the seconds that no solve gets below.
+        """Return the seconds that the steps of a solve take at these rates, at least.
 
-        The faster of the two copies counts, on a CPU as a rule the one within its cache.
+        Of the copies the one the size of X counts, or the other one should that be faster.
         """
         return max(cost.flops / self.flops, cost.bytes / max(self.near, self.far))
 
@@ -202,7 +234,8 @@ class Ceilings:
         """Return one line."""
         return (
             f"ceilings: {self.flops / 1e9:.0f} GFLOP/s (float32 product, HIGHEST), copies of the "
-            f"size of X at {self.near / 1e9:.1f} GB/s, beyond caches at {self.far / 1e9:.1f} GB/s"
+            f"size of X at {self.near / 1e9:.1f} GB/s, "
+            f"of an array far larger at {self.far / 1e9:.1f} GB/s"
         )
 
     def row(self) -> dict[str, float]:
@@ -221,6 +254,24 @@ def _product(a: Array) -> Array:
     return jnp.matmul(a, a, precision=lax.Precision.HIGHEST)
 
 
+def _best(call: Callable[[], Any], repeats: int) -> float:
+    seconds(call)
+    return min(seconds(call) for _ in range(repeats))
+
+
+def copy_rate(num_bytes: int, repeats: int = 5, moved_bytes: int = FAR_BYTES) -> float:
+    """Return the bytes a second, read and written, of the fastest copy of an array.
+
+    Args:
+        num_bytes: the size of the array.
+        repeats: the best of so many counts.
+        moved_bytes: read in each repeat, at least, so that what surrounds the copies weighs little.
+    """
+    array = jnp.zeros(num_bytes // ITEM, jnp.float32)
+    count = max(2 * moved_bytes // num_bytes, 8)
+    return 2 * num_bytes * count / _best(lambda: _copies(array, count), repeats)
+
+
 def measure_ceilings(
     num_bytes: int,
     device: jax.Device | None = None,
@@ -231,29 +282,20 @@ def measure_ceilings(
     """Measure a device: the best of some repeats, as a ceiling should be.
 
     Args:
-        num_bytes: the size of X, for the copy that may stay in a cache.
+        num_bytes: the size of X, for a copy that stays in the caches where X does.
         device: JAX's default device where it is None.
         repeats: of each product and copy.
         sizes: of the square matrices.
-        far_bytes: of the copy that no cache should hold.
+        far_bytes: of the other copy.
     """
-
-    def best(call) -> float:
-        seconds(call)
-        return min(seconds(call) for _ in range(repeats))
-
     with jax.default_device(device):
         rates = []
         for size in sizes:
             square = jnp.ones((size, size), jnp.float32)
-            rates.append(2 * size**3 / best(lambda square=square: _product(square)))
-        bandwidth = []
-        for total in (num_bytes, far_bytes):
-            array = jnp.zeros(total // ITEM, jnp.float32)
-            count = max(2 * far_bytes // total, 2)
-            time = best(lambda array=array, count=count: _copies(array, count))
-            bandwidth.append(2 * total * count / time)
-    return Ceilings(max(rates), *bandwidth)
+            time = _best(lambda square=square: _product(square), repeats)
+            rates.append(2 * size**3 / time)
+        near, far = (copy_rate(total, repeats, far_bytes) for total in (num_bytes, far_bytes))
+    return Ceilings(max(rates), near, far)
 
 
 def main() -> None:

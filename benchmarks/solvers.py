@@ -9,14 +9,15 @@ twenty, both from their default start, which is timed with them; the history kee
 
 Times are medians of warm calls, those of the batches of one rank taken in turn; the first call less
 the median is the compilation. The relative error is the mean over the batch. Floors are those of
-``benchmarks.roofline``, for a batch that of all its problems.
+``benchmarks.roofline``, with the rate of copies of one matrix of that size; a batch counts as often
+as it has problems.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.report import Timing, environment, geometric_mean, measure, write_json
-from benchmarks.roofline import COSTS, Ceilings, measure_ceilings
+from benchmarks.roofline import COSTS, Ceilings, copy_rate, measure_ceilings
 from benchmarks.workloads import RANKS, SOLVERS, Solver, luma_planes, relative_errors, sized_plane
 
 BATCHES = (1, 4, 24)
@@ -86,7 +87,7 @@ def groups(
 def print_batches(rows: list[dict[str, Any]]) -> None:
     """Print the time of an image of a batch over that of a single solve."""
     single = {(r["solver"], r["rank"]): r for r in rows if r["batch"] == 1 and r["in_turns"]}
-    print("\ntime of an image of a batch over that of a single solve, 8 x 8 patches of one image")
+    print("\ntime of an image of a batch over that of a single solve, both measured in turns")
     ratios: dict[int, list[float]] = {}
     for row in rows:
         if row["batch"] > 1:
@@ -118,8 +119,10 @@ def main() -> None:
     if options.quick:
         ranks, batches, sizes, repeats = (4, 16), (1, 2), ((1536, 64),), 2
     print(environment())
-    ceilings = measure_ceilings(luma_planes(options.data, 1).nbytes)
+    own_size = luma_planes(options.data, 1).nbytes
+    ceilings = measure_ceilings(own_size)
     print(ceilings.describe() + "\n")
+    of_size = {own_size: ceilings}
     print(
         f"{'solver':<7}{'X':>12}{'rank':>5}{'batch':>6}{'time (ms)':>10}{'ms an image':>13}"
         f"{'compile':>9}{'rel. error':>11}{'floor (ms)':>12}{'ratio':>8}"
@@ -129,8 +132,11 @@ def main() -> None:
     for solver, rank, stacks in tqdm(plan, leave=False):
         calls = {k: partial(solver.solve, x, rank) for k, x in enumerate(stacks)}
         for k, timing in measure(calls, repeats).items():
-            errors = relative_errors(calls[k]())
-            row = row_of(solver, stacks[k], rank, timing, ceilings, errors)
+            x, errors = stacks[k], relative_errors(calls[k]())
+            num_bytes = x.nbytes // (x.shape[0] if x.ndim == 3 else 1)
+            if num_bytes not in of_size:
+                of_size[num_bytes] = replace(ceilings, near=copy_rate(num_bytes))
+            row = row_of(solver, x, rank, timing, of_size[num_bytes], errors)
             rows.append(row | {"in_turns": len(stacks) > 1})
             tqdm.write(line_of(row))
     print_batches(rows)

@@ -107,7 +107,7 @@ SUITE = (
     _module("paper_codec", "Speed and memory of the codec", *_JSON, quick=("--images", "1", *_FEW)),
     _module("roofline", "Speed of the solvers", *_JSON, quick=_FEW),
     _module("gpu", "Speed of the solvers", *_JSON, quick=("--quick",)),
-    _module("solver_peers", "NMF, SVD", *_JSON, quick=("--quick",)),
+    _module("solver_peers", "Speed of the solvers", *_JSON, quick=("--quick",)),
     _module("nmf_speed", "NMF", *_JSON, quick=_FEW),
     _module(
         "convergence", "Better minima", "--reference", "{REFERENCE}", "--out", "{OUT}/{NAME}.png"

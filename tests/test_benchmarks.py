@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +43,22 @@ def test_the_products_of_a_sweep_count_as_xla_counts_them():
     without = roofline.factor_cost(rows, 0, rank, 1, 7).flops
     with_product = roofline.factor_cost(rows, columns, rank, 1, 7).flops - columns * rank**2
     assert with_product - without == found["flops"]
+
+
+def test_a_start_and_an_objective_count_as_their_formulas_read():
+    # One entry at rank 1: the sample's Gram matrix 1, its squares 2, the reflection 4, the Gram
+    # matrix 1, an SVD 12, the product 2; X read, Y written, read twice, and two factors written.
+    assert roofline.start_cost(1, 1, 1) == roofline.Cost(1 + 2 + 4 + 1 + 12 + 2, roofline.ITEM * 6)
+    assert roofline.prepare_cost(1, 1) == roofline.Cost(5, roofline.ITEM * 2)
+    # Only the objective of each entry of the history depends on how many there are.
+    more, fewer = (roofline.imf_cost(48, 16, 4, 10, entries) for entries in (3, 2))
+    assert more.flops - fewer.flops == 48 * 16 * (2 * 4 + 3)
+    assert more.bytes - fewer.bytes == roofline.ITEM * (48 * 16 + 4 * (48 + 16))
+
+
+def test_the_sample_of_the_start_is_the_solvers():
+    module = importlib.import_module("lrfjax.solvers.initialize")
+    assert roofline.SAMPLE_SIZE == module._SAMPLE_SIZE
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -92,6 +109,22 @@ def test_rows_are_written_whole_with_the_machine_and_its_versions(tmp_path):
     with pytest.raises(TypeError):
         report.write_json(target, [{("not", "a key"): 1}])
     assert json.loads(target.read_text()) == [row]  # the old file is still whole
+
+
+def test_the_suite_has_what_readme_tells_to_run_and_every_other_benchmark():
+    listed = {benchmark.arguments[0] for benchmark in SUITE} | {"benchmarks"}
+    text = (ROOT / "README.md").read_text()
+    told = set(re.findall(r"python -m (benchmarks(?:\.\w+)?)", text))
+    assert "benchmarks.fidelity" in told
+    assert told <= listed
+    there = {f"benchmarks.{path.stem}" for path in (ROOT / "benchmarks").glob("*.py")}
+    runnable = {
+        name
+        for name in there
+        if "\ndef main()" in (ROOT / f"{name.replace('.', '/')}.py").read_text()
+    }
+    # One trains, the other is what runs the suite.
+    assert runnable - listed == {"benchmarks.train_contexts", "benchmarks.__main__"}
 
 
 def test_every_command_of_the_suite_is_there_and_named_once():
