@@ -101,13 +101,13 @@ SUITE = (
     _module("classification_check", "The paper's study", quick=_FEW),
     _module("sweep_speed", "The paper's study", "--cold", "16", quick=("--cold", "1")),
     _module("solver_speed", "Speed of the IMF solve", *_JSON, quick=_FEW),
-    _module("solvers", "Speed of the solvers", *_JSON, quick=("--quick",)),
+    _module("solvers", "Batches", *_JSON, quick=("--quick",)),
     _module("scaling", "Many devices", *_JSON, data="", quick=_FEW),
     _module("cold_start", "Compilation", *_JSON, quick=_FEW),
-    _module("paper_codec", "Speed and memory of the codec", *_JSON, quick=("--images", "1", *_FEW)),
-    _module("roofline", "Speed of the solvers", *_JSON, quick=_FEW),
-    _module("gpu", "Speed of the solvers", *_JSON, quick=("--quick",)),
-    _module("solver_peers", "Speed of the solvers", *_JSON, quick=("--quick",)),
+    _module("paper_codec", "The paper's codec", *_JSON, quick=("--images", "1", *_FEW)),
+    _module("roofline", "Over the floor", *_JSON, quick=_FEW),
+    _module("gpu", "On a GPU", *_JSON, quick=("--quick",)),
+    _module("solver_peers", "Other libraries", *_JSON, quick=("--quick",)),
     _module("nmf_speed", "NMF", *_JSON, quick=_FEW),
     _module(
         "convergence", "Better minima", "--reference", "{REFERENCE}", "--out", "{OUT}/{NAME}.png"
@@ -158,14 +158,14 @@ SUITE = (
     ),
     _module(
         "large_images",
-        "Speed and memory of the codec",
+        "Large images",
         *_JSON,
         quick=("--megapixels", "0.5", "2"),
     ),
     Benchmark("compare", "A photograph", ("lrfjax", "compare", "--out", "{OUT}/{NAME}"), ()),
     Benchmark(
         "plot",
-        "Speed of the solvers",
+        "Other libraries",
         ("benchmarks.plot", "{OUT}/solvers.json", "{OUT}/solver_peers.json", "--out", "{OUT}"),
     ),
 )

@@ -117,6 +117,7 @@ def test_the_suite_has_what_readme_tells_to_run_and_every_other_benchmark():
     told = set(re.findall(r"python -m (benchmarks(?:\.\w+)?)", text))
     assert "benchmarks.fidelity" in told
     assert told <= listed
+    assert {b.section for b in SUITE if f"**{b.section}.**" not in text} == set()
     there = {f"benchmarks.{path.stem}" for path in (ROOT / "benchmarks").glob("*.py")}
     runnable = {
         name

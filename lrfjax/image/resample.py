@@ -10,7 +10,7 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 
 def scaled_size(size: int, factor: float) -> int:
@@ -36,6 +36,15 @@ def _area_taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
     return index, weight.astype(np.float32)
 
 
+def _take(plane: Array, index: np.ndarray, axis: int) -> Array:
+    """Return the entries at an index, by a slice where it goes in equal steps: no gather."""
+    step = int(index[1] - index[0]) if len(index) > 1 else 1
+    if step > 0 and np.all(np.diff(index) == step):
+        first, last = int(index[0]), int(index[-1])
+        return lax.slice_in_dim(plane, first, last + 1, step, axis % plane.ndim)
+    return jnp.take(plane, index, axis=axis)
+
+
 def downsample(plane: Array, size: tuple[int, int]) -> Array:
     """Average a plane over the area under each output pixel.
 
@@ -53,7 +62,7 @@ def downsample(plane: Array, size: tuple[int, int]) -> Array:
         index, weight = _area_taps(plane.shape[axis], length)
         shape = (-1, 1) if axis == -2 else (-1,)
         taps = [
-            jnp.take(plane, i, axis=axis) * w.reshape(shape).astype(plane.dtype)
+            _take(plane, i, axis) * w.reshape(shape).astype(plane.dtype)
             for i, w in zip(index, weight, strict=True)
         ]
         plane = sum(taps[1:], start=taps[0])
