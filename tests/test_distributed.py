@@ -14,10 +14,12 @@ from PIL import Image
 from lrfjax.cli import main
 from lrfjax.evaluation.results import read_rows
 
-NUM_IMAGES = 6
-LEVELS = range(1, 96)
+NUM_IMAGES = 8
+LEVELS = range(3, 96, 3)
 SECONDS = 60
 """Within which a survivor has to end."""
+START_SECONDS = 15
+"""Within which a process has to give up that waits 3 s for another one to start."""
 
 
 def _port():
@@ -57,15 +59,13 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for k in range(NUM_IMAGES):
-        # Of one size each, so that each is a batch of its own and the work is spread.
-        pixels = rng.integers(0, 256, (176 + k, 176, 3), dtype=np.uint8)
+        # Of one size, so that each process has half of them and compiles once.
+        pixels = rng.integers(0, 256, (176, 176, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{k}.png")
     return folder
 
 
-@pytest.mark.parametrize(
-    "killed", [pytest.param(0, marks=pytest.mark.slow), 1], ids=["coordinator", "other"]
-)
+@pytest.mark.parametrize("killed", [0, 1], ids=["coordinator", "other"])
 def test_a_killed_process_ends_the_run_and_nothing_is_lost(folder, tmp_path, killed):
     out = tmp_path / "r.jsonl"
     port = _port()
@@ -83,32 +83,48 @@ def test_a_killed_process_ends_the_run_and_nothing_is_lost(folder, tmp_path, kil
         for process in processes:
             process.kill()
             process.communicate()
-    # One process alone takes up what is there, and what was cut off in the middle.
-    before = {row.key for row in read_rows(out)}
+    before = [row.key for row in read_rows(out)]
     total = NUM_IMAGES * len(LEVELS)
     assert 2 <= len(before) < total
-    levels = "jpeg=" + ",".join(map(str, LEVELS))
-    arguments = ["--methods", "jpeg", "--levels", levels, "--out", str(out)]
-    assert main(["evaluate", "--data", str(folder), *arguments]) == 0
+    # The same commands, the port of the dead coordinator included.
+    processes = [_process(folder, out, port, k, "--lost-timeout", "10") for k in range(2)]
+    try:
+        texts = [process.communicate(timeout=SECONDS)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], texts
+    assert f"{total} rows, {total - len(before)} of them new" in texts[0]
+    lines = out.read_text(encoding="utf-8").splitlines()
     keys = [row.key for row in read_rows(out)]
-    assert len(keys) == len(set(keys)) == total
-    assert before <= set(keys)
+    assert len(lines) == len(set(keys)) == total
+    assert set(before) <= set(keys)
 
 
 def test_a_process_that_never_starts_is_not_waited_for(folder, tmp_path):
     out = tmp_path / "r.jsonl"
-    process = _process(folder, out, _port(), 0, "--start-timeout", "3")
+    start = time.monotonic()
+    # Of two runs, so that each is alone.
+    processes = [_process(folder, out, _port(), k, "--start-timeout", "3") for k in range(2)]
     try:
-        text, _ = process.communicate(timeout=SECONDS)
+        texts = [process.communicate(timeout=SECONDS)[0] for process in processes]
+        assert time.monotonic() - start < START_SECONDS
     finally:
-        process.kill()
-    assert process.returncode == 1
-    assert "did not bring 2 processes together in 3 s" in text
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [1, 1], texts
+    assert all("did not bring 2 processes together in 3 s" in text for text in texts)
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
-    ("address", "reason"), [("localhost", "HOST:PORT"), ("no.such.host.invalid:9", "no known host")]
+    ("address", "reason"),
+    [
+        ("localhost", "HOST:PORT"),
+        ("nohost:99999", "HOST:PORT"),
+        ("no.such.host.invalid:9", "no known host"),
+        ("no..host:9", "no known host"),
+    ],
 )
 def test_a_wrong_coordinator_is_named_at_once(folder, tmp_path, capsys, address, reason):
     group = ["--coordinator", address, "--num-processes", "2", "--process-id", "0"]
@@ -117,3 +133,12 @@ def test_a_wrong_coordinator_is_named_at_once(folder, tmp_path, capsys, address,
     error = capsys.readouterr().err
     assert address in error
     assert reason in error
+
+
+def test_a_port_that_is_taken_is_named_at_once(folder, tmp_path, capsys):
+    with socket.create_server(("", 0)) as taken:
+        address = f"localhost:{taken.getsockname()[1]}"
+        group = ["--coordinator", address, "--num-processes", "2", "--process-id", "0"]
+        out = ["--out", str(tmp_path / "r.jsonl")]
+        assert main(["evaluate", "--data", str(folder), "--methods", "jpeg", *out, *group]) == 1
+    assert f"{address}' cannot be served" in capsys.readouterr().err

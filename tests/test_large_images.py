@@ -1,6 +1,8 @@
 """Images of many tiles: threads that change nothing, bounded memory, progress, limits of size."""
 
+import io
 import itertools
+import sys
 import threading
 import time
 
@@ -11,6 +13,7 @@ from PIL import Image
 
 import lrfjax
 from lrfjax import cli
+from lrfjax.cli.batch import tile_bar
 from lrfjax.codec import parallel, planes, tiles
 from lrfjax.codec.dictionary_encode import ImageEncoder
 from lrfjax.image import reading
@@ -29,10 +32,6 @@ def image(photo, monkeypatch):
 def workers(monkeypatch):
     """What sets the number of threads."""
     return lambda count: monkeypatch.setattr(parallel, "num_workers", lambda: count)
-
-
-def _threads():
-    return [t for t in threading.enumerate() if t.name.startswith("tile")]
 
 
 def test_no_number_or_order_of_threads_changes_bytes_or_pixels(image, workers, monkeypatch):
@@ -91,15 +90,21 @@ def test_results_come_in_order_and_few_are_held(count, workers):
     assert told == [(n, 9) for n in range(10)]
 
 
-def test_errors_and_ends_leave_no_thread(workers):
+def test_errors_and_ends_leave_no_call(workers):
     workers(2)
-    begun = []
+    begun, running = [], []
+
+    def work(item):
+        begun.append(item)
+        running.append(item)
+        time.sleep(0.02)
+        running.remove(item)
+        return item
 
     def fail(item):
-        begun.append(item)
         if item == 3:
             raise KeyError("three")
-        return item
+        return work(item)
 
     def stop(done, _):
         if done == 2:
@@ -110,17 +115,28 @@ def test_errors_and_ends_leave_no_thread(workers):
         found.extend(parallel.in_order(fail, range(100)))
     assert found == [0, 1, 2]
     assert max(begun) <= 5
-    assert not _threads()
+    assert not running
+    begun.clear()
     with pytest.raises(KeyboardInterrupt) as caught:
-        list(parallel.in_order(str, range(9), stop))
+        list(parallel.in_order(work, range(9), stop))
     # While what holds the frames of the error is still there.
     assert caught.value is not None
-    assert not _threads()
-    left = parallel.in_order(str, range(9))
-    assert [next(left), next(left)] == ["0", "1"]
-    assert _threads()
+    assert (not running, max(begun) <= 3) == (True, True)
+    begun.clear()
+    left = parallel.in_order(work, range(9))
+    assert [next(left), next(left)] == [0, 1]
     left.close()
-    assert not _threads()
+    assert (not running, max(begun) <= 3) == (True, True)
+
+
+def test_calls_share_their_threads(workers):
+    workers(2)
+    used = {
+        thread
+        for _ in range(4)
+        for thread in list(parallel.in_order(lambda _: threading.current_thread(), range(5)))[1:]
+    }
+    assert 1 <= len(used) <= 2
 
 
 def test_threads_have_the_device_of_the_caller(workers):
@@ -148,6 +164,26 @@ def test_progress_counts_tiles_and_begins_again_with_each_attempt(image):
     attempts, rest = divmod(len(told), len(whole))
     assert (attempts > 1, rest) == (True, 0)
     assert told == whole * attempts
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_terminal_has_a_bar_for_each_attempt_at_several_tiles(is_terminal, monkeypatch):
+    said = io.StringIO()
+    said.isatty = lambda: is_terminal
+    monkeypatch.setattr(sys, "stderr", said)
+    with tile_bar() as progress:
+        for done in (0, 1):
+            progress(done, 1)
+        assert said.getvalue() == ""
+        for _ in range(2):
+            for done in range(NUM_TILES + 1):
+                progress(done, NUM_TILES)
+    lines = [line.strip() for line in said.getvalue().split("\r") if line.strip()]
+    heads = [line.split("%")[0].split() for line in lines if f" 0/{NUM_TILES} " in line]
+    assert heads == ([["0"], ["attempt", "2:", "0"]] if is_terminal else [])
+    # Of how many is known from the first line on, and nothing is left at the end.
+    assert all(f"/{NUM_TILES} [" in line for line in lines)
+    assert said.getvalue()[-1:] == ("\r" if is_terminal else "")
 
 
 def test_what_is_measured_is_what_the_file_decodes_to(image):

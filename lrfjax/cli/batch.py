@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 from tqdm import tqdm
@@ -104,32 +103,34 @@ def run_all(command: str, jobs: Sequence[Job], work: Callable[[Job], str]) -> in
 
 @contextmanager
 def tile_bar() -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar of the tiles of one file, if there are several.
+    """Draw a bar of the tiles of one file on a terminal, if there are several.
 
     A search for a rate or a PSNR goes through all tiles with each attempt, which the bar counts.
 
-    Returns:
+    Yields:
         What to call with the number of tiles that are done and that of all.
     """
-    with ExitStack() as stack:
-        bar: Any = None
-        attempts = 0
+    bars: list[tqdm] = []
+    attempts = 0
 
-        def progress(done: int, total: int) -> None:
-            nonlocal bar, attempts
-            if total == 1:
-                return
-            if bar is None:
-                bar = stack.enter_context(tqdm(unit="tile", leave=False, disable=None))
-            if done == 0:
-                attempts += 1
-                if attempts > 1:
-                    bar.set_description_str(f"attempt {attempts}", refresh=False)
-                bar.reset(total)
-            else:
-                bar.update(done - bar.n)
+    def progress(done: int, total: int) -> None:
+        nonlocal attempts
+        if total == 1:
+            return
+        if done == 0:
+            attempts += 1
+            if bars:
+                bars.pop().close()
+            title = f"attempt {attempts}" if attempts > 1 else None
+            bars.append(tqdm(desc=title, total=total, unit="tile", leave=False, disable=None))
+        else:
+            bars[0].update(done - bars[0].n)
 
+    try:
         yield progress
+    finally:
+        for bar in bars:
+            bar.close()
 
 
 def failure_line(command: str, error: BaseException, source: Path | None = None) -> str:

@@ -163,7 +163,7 @@ def _join(options: argparse.Namespace) -> None:
     start = checks.integer("--start-timeout", options.start_timeout, 1)
     lost = checks.integer("--lost-timeout", options.lost_timeout, 1)
     address = options.coordinator
-    _check_address(address)
+    _check_address(address, serves=process == 0)
     limits: dict[str, Any] = {"heartbeat_timeout_seconds": lost, "shutdown_timeout_seconds": lost}
     known = inspect.signature(jax.distributed.initialize).parameters  # JAX 0.8.0 lacks the second
 
@@ -195,15 +195,25 @@ def _join(options: argparse.Namespace) -> None:
         )
 
 
-def _check_address(address: str) -> None:
+def _check_address(address: str, serves: bool) -> None:
+    """Raise InputError where JAX would wait in vain, or crash."""
     host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+    if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 2**16):
         raise InputError(f"--coordinator must be HOST:PORT, got {address!r}")
     try:
         socket.getaddrinfo(host.strip("[]"), int(port))
+    except (OSError, UnicodeError) as error:  # the second of a label that is empty or too long
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--coordinator {address!r} is no known host: {reason}") from error
+    if not serves or "JAX_COORDINATOR_BIND_ADDRESS" in os.environ:
+        return
+    is_dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if is_dual else socket.AF_INET
+    try:
+        socket.create_server(("", int(port)), family=family, dualstack_ipv6=is_dual).close()
     except OSError as error:
         reason = error.strerror
-        raise InputError(f"--coordinator {address!r} is no known host: {reason}") from error
+        raise InputError(f"--coordinator {address!r} cannot be served: {reason}") from error
 
 
 def _leave() -> None:

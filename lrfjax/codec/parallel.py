@@ -6,10 +6,11 @@ the first one leaves. What comes out does not depend on how many run at a time.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import islice
 from typing import TypeVar
@@ -37,6 +38,16 @@ def num_workers() -> int:
     except AttributeError:  # macOS and Windows
         cores = os.cpu_count() or 1
     return min(cores, MAX_WORKERS)
+
+
+@functools.lru_cache(maxsize=1)
+def _threads(count: int, process: int) -> ThreadPoolExecutor:
+    """Return the threads of a process; they do not outlive a fork.
+
+    They are kept: the C library gives each new thread memory of its own and keeps much of it, so
+    that with new ones a process would grow from call to call.
+    """
+    return ThreadPoolExecutor(count, thread_name_prefix="tile")
 
 
 def in_order(
@@ -72,19 +83,20 @@ def in_order(
         if workers <= 1:
             yield from map(function, items[1:])
             return
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="tile")
+        threads = _threads(num_workers(), os.getpid())
+        begun: deque[Future[R]] = deque()
+        rest = iter(items[1:])
         try:
-            rest = iter(items[1:])
-            begun: deque[Future[R]] = deque(pool.submit(call, x) for x in islice(rest, workers))
+            begun.extend(threads.submit(call, x) for x in islice(rest, workers))
             while begun:
                 result = begun.popleft().result()
-                begun.extend(pool.submit(call, x) for x in islice(rest, 1))
+                begun.extend(threads.submit(call, x) for x in islice(rest, 1))
                 yield result
         finally:
-            # After an error or an interrupt, what has not begun never does.
-            pool.shutdown(cancel_futures=True)
+            # After an error or an interrupt, what has not begun never does, and no call goes on.
+            wait([future for future in begun if not future.cancel()])
 
-    # Closed here as well, so that no thread outlives an error of ``progress``.
+    # Closed here as well, so that no call outlives an error of ``progress``.
     with closing(results()) as found:
         for done, result in enumerate(found, 1):
             progress(done, total)

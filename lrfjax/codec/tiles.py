@@ -33,7 +33,8 @@ from lrfjax.codec.quantize import IntegerFactors, Range, Scale
 from lrfjax.errors import FormatError
 
 MAX_TILE_PATCHES = 4096
-"""An encoder makes tiles of at most about this many patches (a megapixel)."""
+"""An encoder makes tiles of at most about this many patches (a megapixel). It is a choice of the
+encoder, which files depend on; how many tiles are worked on at a time is not."""
 
 
 @dataclass(frozen=True)

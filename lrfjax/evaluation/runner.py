@@ -151,8 +151,9 @@ def _all_present(out: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except jax.errors.JaxRuntimeError as error:
         raise LostProcessError(
-            f"another process of this run ended early; {os.fspath(out)!r} keeps what was measured, "
-            f"and the same commands resume the run ({error})"
+            f"another process of this run ended early, or was waited for in vain; "
+            f"{os.fspath(out)!r} keeps what was measured, and the same commands resume the run "
+            f"({error})"
         ) from error
 
 
