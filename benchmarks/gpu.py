@@ -22,8 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import lrfjax
+from benchmarks.costs import imf_cost
 from benchmarks.report import environment, images, measure, write_json
-from benchmarks.roofline import FAR_BYTES, imf_cost, measure_ceilings
+from benchmarks.roofline import FAR_BYTES, measure_ceilings
 from benchmarks.workloads import luma_planes
 
 COUNT, RANK, NUM_ITERS = 24, 16, 10

@@ -26,8 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.costs import COSTS
 from benchmarks.report import Timing, environment, geometric_mean, measure, write_json
-from benchmarks.roofline import COSTS, Ceilings, copy_rate, measure_ceilings
+from benchmarks.roofline import Ceilings, copy_rate, measure_ceilings
 from benchmarks.workloads import RANKS, SOLVERS, Solver, luma_planes, relative_errors, sized_plane
 
 BATCHES = (1, 4, 24)

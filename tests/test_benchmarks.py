@@ -15,7 +15,7 @@ import pytest
 
 import lrfjax
 from benchmarks import __main__ as runner
-from benchmarks import report, roofline
+from benchmarks import costs, report, roofline
 from benchmarks.suite import SUITE, Benchmark
 
 ROOT = Path(__file__).parent.parent
@@ -23,15 +23,15 @@ SOLVERS = ("imf", "nmf", "svd")
 
 
 def test_the_examples_of_the_counts_hold():
-    assert doctest.testmod(roofline).failed == 0
+    assert doctest.testmod(costs).failed == 0
 
 
 def test_a_sweep_counts_as_its_formula_reads():
     # One row and one column at rank 1, by hand: X V and X^T U 2 flops each, the Gram matrices 1
     # each, the column's product with the Gram row 2 and 7 more for its entry, on both sides.
-    assert roofline.sweep_cost(1, 1, 1).flops == 2 * (2 + 1 + 2 + 7)
+    assert costs.sweep_cost(1, 1, 1).flops == 2 * (2 + 1 + 2 + 7)
     # On each side X, the products written and read, the factor read and written, the other read.
-    assert roofline.sweep_cost(1, 1, 1).bytes == roofline.ITEM * 2 * (1 + 4 + 1)
+    assert costs.sweep_cost(1, 1, 1).bytes == costs.ITEM * 2 * (1 + 4 + 1)
 
 
 def test_the_products_of_a_sweep_count_as_xla_counts_them():
@@ -40,30 +40,30 @@ def test_the_products_of_a_sweep_count_as_xla_counts_them():
     arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     found = jax.jit(jnp.matmul).lower(*arrays).compile().cost_analysis()
     found = found[0] if isinstance(found, list) else found
-    without = roofline.factor_cost(rows, 0, rank, 1, 7).flops
-    with_product = roofline.factor_cost(rows, columns, rank, 1, 7).flops - columns * rank**2
+    without = costs.factor_cost(rows, 0, rank, 1, 7).flops
+    with_product = costs.factor_cost(rows, columns, rank, 1, 7).flops - columns * rank**2
     assert with_product - without == found["flops"]
 
 
 def test_a_start_and_an_objective_count_as_their_formulas_read():
     # One entry at rank 1: the sample's Gram matrix 1, its squares 2, the reflection 4, the Gram
     # matrix 1, an SVD 12, the product 2; X read, Y written, read twice, and two factors written.
-    assert roofline.start_cost(1, 1, 1) == roofline.Cost(1 + 2 + 4 + 1 + 12 + 2, roofline.ITEM * 6)
-    assert roofline.prepare_cost(1, 1) == roofline.Cost(5, roofline.ITEM * 2)
+    assert costs.start_cost(1, 1, 1) == costs.Cost(1 + 2 + 4 + 1 + 12 + 2, costs.ITEM * 6)
+    assert costs.prepare_cost(1, 1) == costs.Cost(5, costs.ITEM * 2)
     # Only the objective of each entry of the history depends on how many there are.
-    more, fewer = (roofline.imf_cost(48, 16, 4, 10, entries) for entries in (3, 2))
+    more, fewer = (costs.imf_cost(48, 16, 4, 10, entries) for entries in (3, 2))
     assert more.flops - fewer.flops == 48 * 16 * (2 * 4 + 3)
-    assert more.bytes - fewer.bytes == roofline.ITEM * (48 * 16 + 4 * (48 + 16))
+    assert more.bytes - fewer.bytes == costs.ITEM * (48 * 16 + 4 * (48 + 16))
 
 
 def test_the_sample_of_the_start_is_the_solvers():
     module = importlib.import_module("lrfjax.solvers.initialize")
-    assert roofline.SAMPLE_SIZE == module._SAMPLE_SIZE
+    assert costs.SAMPLE_SIZE == module._SAMPLE_SIZE
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_costs_grow_with_rank_size_and_sweeps(solver):
-    cost = roofline.COSTS[solver]
+    cost = costs.COSTS[solver]
     for cases in (
         [(640, 64, rank, 10) for rank in (1, 4, 16, 64)],
         [(rows, 64, 16, 10) for rows in (64, 128, 640)],
@@ -79,7 +79,7 @@ def test_costs_grow_with_rank_size_and_sweeps(solver):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_transposed_problem_costs_about_the_same(solver):
-    tall, wide = roofline.COSTS[solver](640, 64, 16, 10), roofline.COSTS[solver](64, 640, 16, 10)
+    tall, wide = costs.COSTS[solver](640, 64, 16, 10), costs.COSTS[solver](64, 640, 16, 10)
     assert tall.flops == pytest.approx(wide.flops, rel=0.05)
     assert tall.bytes == pytest.approx(wide.bytes, rel=0.02)
 
@@ -90,13 +90,13 @@ def test_the_passes_counted_are_those_that_nmf_does(shape, monkeypatch):
     module = importlib.import_module("lrfjax.solvers.factorize")
     monkeypatch.setattr(module, "plan_and_solve", lambda *_, **kwargs: told.update(kwargs))
     lrfjax.nmf(np.ones(shape, np.float32), 4)
-    assert told["num_passes"] == roofline.default_passes(*shape)
+    assert told["num_passes"] == costs.default_passes(*shape)
 
 
 def test_a_floor_is_what_binds_at_the_faster_copy():
     ceilings = roofline.Ceilings(flops=100.0, near=10.0, far=5.0)
-    assert ceilings.floor(roofline.Cost(1000, 20)) == 10.0
-    assert ceilings.floor(roofline.Cost(100, 200)) == 20.0
+    assert ceilings.floor(costs.Cost(1000, 20)) == 10.0
+    assert ceilings.floor(costs.Cost(100, 200)) == 20.0
 
 
 def test_rows_are_written_whole_with_the_machine_and_its_versions(tmp_path):

@@ -100,3 +100,23 @@ def test_the_start_of_the_solvers_is_as_accurate_as_a_direct_svd():
         assert np.all(np.abs(np.asarray(s) - spectrum) <= 50 * EPS)
         for q in (np.asarray(u), np.asarray(v)):
             assert np.abs(q @ q.T - np.eye(24)).max() < 0.2
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.full((300, 64), 100.0),  # one singular value, and noise that is parallel
+        np.outer(np.arange(1, 301), np.ones(64)),
+        np.tile(np.random.default_rng(3).integers(0, 256, (300, 32)), 2),
+        100 + 1e-4 * np.random.default_rng(4).normal(size=(300, 64)),
+        np.eye(300, 64) * (np.arange(64) == 63),
+    ],
+    ids=["constant", "rank 1", "twice the same", "nearly constant", "one entry"],
+)
+def test_the_start_of_deficient_matrices_is_as_good_a_fit(x):
+    x = x.astype(np.float32)
+    u, s, v = jax.jit(lambda x: leading_singular_pairs(x, 8))(x)
+    u, s, v = (np.asarray(a, np.float64) for a in (u, s, v))
+    spectrum = np.linalg.svd(x.astype(np.float64), compute_uv=False)
+    squared = np.sum((x - (u.T * s) @ v) ** 2) - np.sum(spectrum[8:] ** 2)
+    assert np.sqrt(max(squared, 0)) <= 50 * EPS * np.linalg.norm(spectrum)

@@ -16,7 +16,7 @@ import numpy as np
 from lrfjax.codec import container, rate_control, tiles
 from lrfjax.codec.dictionaries import NUM_KINDS
 from lrfjax.codec.dictionary_choice import choose_by_cost
-from lrfjax.codec.dictionary_decode import decode_tiles, finish_strips, reconstruct
+from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from lrfjax.codec.entropy.frequency_contexts import ATOMS, BANDS, SIDE
 from lrfjax.codec.parallel import Progress, in_order, no_progress
@@ -38,10 +38,6 @@ class EncodedImage:
 
     header: container.DictionaryHeader
     bodies: tuple[bytes, ...]
-
-    def render(self) -> np.ndarray:
-        """Return the image as it will be decoded, (H, W, channels)."""
-        return decode_tiles(self.header, self.bodies)
 
 
 class ImageEncoder:

@@ -297,13 +297,13 @@ class _Encoded(Protocol):
     def header(self) -> Any: ...
     @property
     def bodies(self) -> tuple[bytes, ...]: ...
-    def render(self) -> np.ndarray: ...
 
 
 class _Encoder(Protocol):
     """An image, ready to be encoded at any dial."""
 
     def encode(self, dial: float) -> _Encoded: ...
+    def measure(self, dial: float) -> tuple[_Encoded, float]: ...
     def dial_of_rank(self) -> float: ...
 
 
@@ -332,12 +332,10 @@ def _encode(
 
         return meet_bytes(by_bytes, target)
     if target_psnr is not None:
-        color = _opaque(pixels)
-        color = color if color.ndim == 3 else color[..., None]
-        peak = np.iinfo(color.dtype).max
+        peak = np.iinfo(pixels.dtype).max
 
         def by_psnr(dial: float) -> Attempt[bytes]:
-            encoded, error = _measure(encoder, dial, color)
+            encoded, error = encoder.measure(dial)
             # As a file, it holds nothing that was only needed to measure it.
             return Attempt(10 * np.log10(peak**2 / max(error, 1e-10)), write(encoded))
 
@@ -348,14 +346,6 @@ def _encode(
     else:
         dial = encoder.dial_of_rank()
     return write(encoder.encode(dial))
-
-
-def _measure(encoder: _Encoder, dial: float, color: np.ndarray) -> tuple[_Encoded, float]:
-    """Return the image at a dial, and the mean squared error of what it decodes to."""
-    if isinstance(encoder, dictionary_encode.ImageEncoder):
-        return encoder.measure(dial)
-    encoded = encoder.encode(dial)
-    return encoded, dictionary_encode.squared_error(color, encoded.render()) / color.size
 
 
 _Extras = tuple[bytes | None, bytes | None, bytes | None]

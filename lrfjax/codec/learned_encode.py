@@ -14,7 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrfjax.codec import container, learned_decode, rate_control
-from lrfjax.codec.dictionary_encode import DEBLOCKING, plane_weights, rotation_of
+from lrfjax.codec.dictionary_encode import (
+    DEBLOCKING,
+    plane_weights,
+    rotation_of,
+    squared_error,
+)
 from lrfjax.codec.entropy.ans import SymbolEncoder
 from lrfjax.codec.entropy.factor_coder import DecidingSource, EncodingSource, walk
 from lrfjax.codec.layout import Layout
@@ -45,10 +50,6 @@ class EncodedImage:
     def bodies(self) -> tuple[bytes, ...]:
         """The bodies of the chunks of factors."""
         return (self.body,)
-
-    def render(self) -> np.ndarray:
-        """Return the image as it will be decoded, (H, W, channels)."""
-        return learned_decode.render(self.header, list(self.factors))
 
 
 class ImageEncoder:
@@ -118,6 +119,12 @@ class ImageEncoder:
         )
         kept = sum(u.size for u, _ in self._svds)
         return float(np.clip(16 * np.sqrt(12 * max(dropped, 0) / kept), 16, 4096))
+
+    def measure(self, dial: float) -> tuple[EncodedImage, float]:
+        """Return the image at a dial, and the mean squared error of what it decodes to."""
+        encoded = self.encode(dial)
+        decoded = learned_decode.render(encoded.header, list(encoded.factors))
+        return encoded, squared_error(self.image, decoded) / self.image.size
 
     def encode(self, dial: float) -> EncodedImage:
         """Return the image at a dial, see ``rate_control``."""
