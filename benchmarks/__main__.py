@@ -1,11 +1,10 @@
-"""Run the benchmarks behind the figures of README.md, each as a process of its own.
+"""Run the benchmarks and write the page of results.
 
-    python -m benchmarks --data KODAK [--reference REFERENCE] [--photos PHOTOS] [--out FOLDER]
+    python -m benchmarks --data KODAK [--reference REFERENCE] [--photos PHOTOS] [--only NAME ...]
 
-KODAK holds kodim01.png and so on; REFERENCE published_kodak.csv and imf_objective.csv; PHOTOS other
-photographs. What needs a folder that was not given is skipped. What NAME prints is kept in
-FOLDER/NAME.txt, its rows, where it has any, in FOLDER/NAME.json, and what it draws there too.
-Processes of their own keep memory, caches and failures apart. All of it takes hours.
+Each entry runs as a process of its own, which keeps memory, caches and failures apart. The rows go
+to OUT/results, the figures to OUT/figures and the page to OUT/README.md. OUT is this package, or
+lrfjax-benchmarks for a trial run.
 """
 
 from __future__ import annotations
@@ -16,78 +15,73 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.suite import SUITE, Benchmark
+from benchmarks.page import render
+from benchmarks.suite import SUITE, Entry
 
-PLACES = {"DATA": "--data", "REFERENCE": "--reference", "PHOTOS": "--photos"}
-
-
-def run(benchmark: Benchmark, places: dict[str, str], quick: bool) -> int:
-    """Run one, keep what it prints, and return its exit status; progress bars pass through."""
-    target = Path(places["OUT"]) / f"{benchmark.name}.txt"
-    command = benchmark.command(places, quick)
-    with target.open("w") as file:
-        file.write(f"$ {' '.join(['python', *command[1:]])}\n\n")
-        file.flush()
-        return subprocess.run(
-            command, cwd=Path(__file__).parents[1], stdout=file, check=False
-        ).returncode
+PACKAGE = Path(__file__).parent
 
 
-def print_list() -> None:
-    """Print each benchmark with its command and the section of the README that it is behind."""
-    width = max(len(benchmark.name) for benchmark in SUITE)
-    for benchmark in SUITE:
-        print(f"{benchmark.name:<{width}}  {benchmark.section}\n    {benchmark.describe()}")
+def run(entry: Entry, places: dict[str, Path], out: Path, quick: bool) -> int:
+    """Run one entry and return its exit status."""
+    target = out / "results" / f"{entry.name}.json"
+    command = entry.command(places, target, out / "figures", quick)
+    return subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, help="folder of the Kodak images")
+    parser.add_argument("--reference", type=Path, help="folder of published numbers")
+    parser.add_argument("--photos", type=Path, help="folder of other photographs")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="entries to run; see --list")
+    parser.add_argument("--list", action="store_true", help="print names and commands")
+    parser.add_argument("--render", action="store_true", help="write the page from stored rows")
+    parser.add_argument("--quick", action="store_true", help="trial run on tiny input")
+    parser.add_argument("--out", type=Path, help="folder of the results and the page")
+    return parser
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, help="folder of Kodak's images")
-    parser.add_argument("--reference", type=Path, help="folder of published numbers")
-    parser.add_argument("--photos", type=Path, help="folder of other photographs")
-    parser.add_argument("--out", type=Path, default=Path("lrfjax-benchmarks"))
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="see --list")
-    parser.add_argument("--list", action="store_true", help="print names, commands and sections")
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="try those that have a short form, to see that they run",
-    )
+    """Run the command and return its exit status."""
+    parser = _parser()
     options = parser.parse_args()
     if options.list:
-        print_list()
+        for entry in SUITE:
+            print(f"{entry.name}: {entry.title}\n    {entry.describe()}")
         return 0
-    names = [benchmark.name for benchmark in SUITE]
+    names = [entry.name for entry in SUITE]
     if unknown := [name for name in options.only or () if name not in names]:
-        parser.error(f"no benchmark {', '.join(unknown)}; --list names all")
-
-    given = {"DATA": options.data, "REFERENCE": options.reference, "PHOTOS": options.photos}
+        parser.error(f"no benchmark {', '.join(unknown)}; --list prints all names")
+    given = {name: getattr(options, name) for name in ("data", "reference", "photos")}
     for name, folder in given.items():
         if folder and not folder.is_dir():
-            parser.error(f"{PLACES[name]} {folder} is not a folder")
-    options.out.mkdir(parents=True, exist_ok=True)
-    # The commands run in the root of the repository, whatever the folder that they were called in.
-    places = {name: str(folder.resolve()) for name, folder in given.items() if folder}
-    places["OUT"] = str(options.out.resolve())
+            parser.error(f"--{name} {folder} is not a folder")
+    # Commands run in the root of the repository, whatever folder this one was called in.
+    places = {name: folder.resolve() for name, folder in given.items() if folder}
+    default = Path("lrfjax-benchmarks") if options.quick else PACKAGE
+    out = (options.out or default).resolve()
+    out.mkdir(parents=True, exist_ok=True)
 
-    chosen = [b for b in SUITE if not options.only or b.name in options.only]
     summary, num_failed = [], 0
-    for number, benchmark in enumerate(chosen, 1):
-        missing = [PLACES[name] for name in benchmark.missing(places)]
-        if missing or (options.quick and benchmark.quick is None):
-            why = f"needs {' and '.join(missing)}" if missing else "has no short form"
-            summary.append(f"{benchmark.name:<22} skipped: {why}")
+    chosen = [e for e in SUITE if not options.only or e.name in options.only]
+    for number, entry in enumerate([] if options.render else chosen, 1):
+        if missing := [f"--{name}" for name in entry.missing(places)]:
+            summary.append(f"{entry.name:<22} skipped: needs {' and '.join(missing)}")
             continue
-        print(f"[{number}/{len(chosen)}] {benchmark.name}: {benchmark.section}", flush=True)
+        print(f"\n[{number}/{len(chosen)}] {entry.name}: {entry.title}", flush=True)
         start = time.monotonic()
-        status = run(benchmark, places, options.quick)
+        status = run(entry, places, out, options.quick)
         took = time.monotonic() - start
         num_failed += status != 0
         outcome = "ran" if status == 0 else f"FAILED with status {status},"
-        summary.append(f"{benchmark.name:<22} {outcome} {took:.0f} s")
-    print(f"\nin {options.out}:\n" + "\n".join(summary))
+        summary.append(f"{entry.name:<22} {outcome} {took:.0f} s")
+    page = out / "README.md"
+    page.write_text(render(out, SUITE))
+    print("\n".join(["", *summary, f"wrote {page}"]))
     return int(num_failed > 0)
 
 

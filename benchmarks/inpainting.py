@@ -1,74 +1,112 @@
-"""How well the solvers fill in missing pixels of the sample photograph.
+"""Filling in missing pixels with weighted factorizations.
 
-    python -m benchmarks.inpainting [--out PICTURE]
-
-Errors are root mean squares over the missing pixels, in gray levels of 255; the mean of what is
-known of each patch is what one would fill in without a factorization.
+python -m benchmarks.inpainting [--figures FOLDER]
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import lrfjax
-from benchmarks.report import environment
+from benchmarks.harness import Benchmark, Rows, run
+from lrfjax.evaluation.page import table
 from lrfjax.evaluation.sample import sample_image
 
+ABOUT = """\
+The sample photograph with a random part of its pixels missing, in 8 x 8 patches. Missing pixels
+have weight zero. Errors are root mean squares over the missing pixels, in gray levels of 255. The
+mean of the known pixels of each patch is the baseline that needs no factorization."""
+
 RANK, SHARE, PENALTY, NUM_ITERS = 12, 0.3, 0.5, 20
+BASELINE = "mean of the patch"
+REAL = "real factors"
 
 
 def to_patches(image: np.ndarray) -> np.ndarray:
+    """Return the 8 x 8 patches of an image as rows."""
     rows, columns = image.shape[0] // 8, image.shape[1] // 8
     return image.reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(-1, 64)
 
 
-def from_patches(patches: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def from_patches(patches: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the image of a shape from its patches."""
     rows, columns = shape[0] // 8, shape[1] // 8
     return patches.reshape(rows, columns, 8, 8).swapaxes(1, 2).reshape(shape)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, help="write a picture of what was filled in")
-    options = parser.parse_args()
-
-    luma = sample_image()[:512, :504, 1]
-    patches = to_patches(luma).astype(np.float32)
-    known = np.random.default_rng(0).random(patches.shape) > SHARE
-    common = {"weights": known, "l2": PENALTY, "num_iters": NUM_ITERS}
-    affine = {"init": "balanced", "fit_scale": True, "fit_offset": True}
+def fill(patches: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a fit of the patches for each method."""
+    common: dict[str, Any] = {"weights": known, "l2": PENALTY, "num_iters": NUM_ITERS}
+    affine: dict[str, Any] = {"init": "balanced", "fit_scale": True, "fit_offset": True}
     results = {
         "IMF": lrfjax.imf(patches, RANK, **common, **affine),
         "NMF": lrfjax.nmf(patches, RANK, **common),
-        "real": lrfjax.factorize(patches, RANK, **common, init="balanced", fit_offset=True),
+        REAL: lrfjax.factorize(patches, RANK, **common, init="balanced", fit_offset=True),
     }
     mean = np.nanmean(np.where(known, patches, np.nan), axis=1, keepdims=True)
-    filled = {"mean of the patch": np.broadcast_to(mean, patches.shape)}
+    fits = {BASELINE: np.broadcast_to(mean, patches.shape)}
     for name, result in results.items():
-        filled[name] = np.asarray(lrfjax.reconstruct(result.factors))
-    print(environment())
-    print(f"rank {RANK}, {SHARE:.0%} missing, l2 = {PENALTY}, {NUM_ITERS} sweeps")
-    pictures = {"what is known": np.where(known, patches, 0)}
-    for name, fit in filled.items():
-        error = float(np.sqrt(((fit - patches)[~known] ** 2).mean()))
-        print(f"  {name:<20}{error:6.1f} gray levels")
-        pictures[f"{name}, {error:.1f} off"] = np.where(known, patches, fit)
-    if options.out:
-        pictures = {"original": patches, **pictures}
-        chosen = [name for name in pictures if not name.startswith("real")]
-        figure, axes = plt.subplots(1, len(chosen), figsize=(14.0, 3.1), layout="constrained")
-        for ax, name in zip(axes, chosen, strict=True):
-            whole = from_patches(pictures[name], luma.shape)
-            image = np.clip(np.round(whole), 0, 255).astype(np.uint8)
-            lrfjax.vis_image(image[100:340, 120:360], name, ax)
-        figure.savefig(options.out, dpi=80)
+        fits[name] = np.asarray(lrfjax.reconstruct(result.factors))
+    return fits
 
+
+def draw(pictures: dict[str, np.ndarray], shape: tuple[int, ...], target: Path) -> None:
+    """Draw a part of each picture, given as patches, below its title."""
+    figure, axes = plt.subplots(1, len(pictures), figsize=(14.0, 3.1), layout="constrained")
+    for ax, (title, patches) in zip(axes, pictures.items(), strict=True):
+        image = np.clip(np.round(from_patches(patches, shape)), 0, 255).astype(np.uint8)
+        part = image[100:340, 120:360] if min(shape) > 360 else image
+        lrfjax.vis_image(part, title, ax)
+    figure.savefig(target, dpi=80)
+    plt.close(figure)
+
+
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row for each method."""
+    luma = sample_image()[:512, :504, 1]
+    if options.quick:
+        luma = luma[200:264, 160:256]
+    patches = to_patches(luma).astype(np.float32)
+    known = np.random.default_rng(0).random(patches.shape) > SHARE
+    rows = []
+    pictures = {"original": patches, "known pixels": np.where(known, patches, 0)}
+    for name, fit in fill(patches, known).items():
+        error = float(np.sqrt(((fit - patches)[~known] ** 2).mean()))
+        rows.append(
+            {
+                "method": name,
+                "rank": None if name == BASELINE else RANK,
+                "num_iters": None if name == BASELINE else NUM_ITERS,
+                "l2": None if name == BASELINE else PENALTY,
+                "shape": patches.shape,
+                "missing_share": float((~known).mean()),
+                "rms_error": error,
+            }
+        )
+        if name != REAL:
+            pictures[f"{name}, error {error:.1f}"] = np.where(known, patches, fit)
+    if options.figures:
+        draw(pictures, luma.shape, options.figures / "inpainting.png")
+    return rows
+
+
+def show(rows: Rows) -> str:
+    """Return the error of each method."""
+    lines = [[row["method"], f"{row['rms_error']:.1f}"] for row in rows]
+    row = next(row for row in rows if row["rank"])
+    text = (
+        f"{row['missing_share']:.0%} of the pixels are missing; rank {row['rank']}, "
+        f"{row['num_iters']} sweeps, `l2={row['l2']}`."
+    )
+    return "\n\n".join([table(["method", "error (gray levels)"], lines), text])
+
+
+BENCHMARK = Benchmark("inpainting", ABOUT, measure, show, folders=())
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -1,12 +1,6 @@
-"""NMF against scikit-learn's coordinate descent: time to the objective that it has at the end.
+"""Time of NMF to the objective of scikit-learn's coordinate descent.
 
-    python -m benchmarks.nmf_speed --data KODAK [--json FILE]
-
-Luma patches of the first three images, ranks 8, 16 and 32. scikit-learn does 200 iterations from
-NNDSVD without stopping early. lrfjax, from its own NNDSVD, is first asked how many sweeps it needs
-to get at least as low, in float64 from its factors; then exactly that many are timed, start
-included and history left out. Accelerated HALS is the default of ``nmf``; plain HALS beside it does
-one pass and does not extrapolate. Needs the extra ``benchmarks``.
+python -m benchmarks.nmf_speed --data KODAK
 """
 
 from __future__ import annotations
@@ -17,31 +11,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import NMF
-from sklearn.exceptions import ConvergenceWarning
+from tqdm import tqdm
 
 import lrfjax
-from benchmarks.convergence import luma_of
-from benchmarks.report import (
-    alternate,
-    environment,
-    geometric_mean,
-    images,
-    seconds,
-    write_json,
-)
+from benchmarks.harness import Benchmark, Row, Rows, group, is_installed, run
+from benchmarks.report import geometric_mean, images
+from benchmarks.report import measure as time_calls
+from benchmarks.workloads import luma_of
+from lrfjax.evaluation.page import table
 
-RANKS = (8, 16, 32)
-MAX_SWEEPS = 400
+ABOUT = """\
+Luma of the first images. scikit-learn does 200 iterations of coordinate descent from its NNDSVD
+start and never stops early. `nmf` starts from its own NNDSVD. The benchmark first finds the number
+of sweeps after which `nmf` is at least as low, in float64 from its factors, and then times exactly
+these sweeps, start included, history left out. "Objective" is lrfjax's over scikit-learn's. Ratios
+are scikit-learn's time over lrfjax's. Plain HALS does one pass a sweep and does not extrapolate."""
+
+RANKS: tuple[int, ...] = (8, 16, 32)
+PEER_ITERS, MAX_SWEEPS = 200, 400
 VARIANTS: dict[str, dict[str, Any]] = {
-    "accelerated": {},
-    "plain": {"accelerate": False, "num_passes": 1},
+    "nmf": {},
+    "plain HALS": {"accelerate": False, "num_passes": 1},
 }
 
 
 def peer(x: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the factors of scikit-learn after 200 iterations."""
-    model = NMF(rank, init="nndsvd", solver="cd", max_iter=200, tol=0)
+    """Return the factors of scikit-learn."""
+    from sklearn.decomposition import NMF
+    from sklearn.exceptions import ConvergenceWarning
+
+    model = NMF(rank, init="nndsvd", solver="cd", max_iter=PEER_ITERS, tol=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         u = model.fit_transform(x)
@@ -49,83 +48,115 @@ def peer(x: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def objective(x: np.ndarray, u: Any, v: Any) -> float:
+    """Return ||X - U V^T||_F^2 in float64."""
     u, v = np.asarray(u, np.float64), np.asarray(v, np.float64)
     return float(((x - u @ v.T) ** 2).sum())
 
 
-def sweeps_needed(x: np.ndarray, rank: int, goal: float, settings: dict[str, Any]) -> int:
-    """Return how many sweeps it takes to get down to an objective."""
+def sweeps_needed(x: np.ndarray, rank: int, goal: float, settings: dict[str, Any]) -> int | None:
+    """Return the number of sweeps of ``nmf`` to an objective; None beyond ``MAX_SWEEPS``."""
     result = lrfjax.nmf(x, rank, num_iters=MAX_SWEEPS, record=("factors",), **settings)
-    # The history points to the neighbourhood; the factors there decide, in float64.
+    # The float32 history points to the neighbourhood; the factors there decide.
     near = int(np.argmax(np.asarray(result.history.objective) <= goal * 1.001))
     factors = result.history.factors
+    assert factors is not None
     for sweep in range(near, MAX_SWEEPS + 1):
         if objective(x, factors.u[sweep], factors.v[sweep]) <= goal:
             return sweep
-    raise SystemExit(f"{MAX_SWEEPS} sweeps do not reach the objective {goal:g} at rank {rank}")
+    return None
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    options = parser.parse_args()
+def compare(path: Path, x: np.ndarray, rank: int, repeats: int) -> list[Row]:
+    """Return a row for each variant on one matrix."""
+    goal = objective(x, *peer(x, rank))
+    calls: dict[str, Any] = {"peer": lambda: peer(x, rank)}
+    sweeps = {name: sweeps_needed(x, rank, goal, more) for name, more in VARIANTS.items()}
+    for name, count in sweeps.items():
+        if count is not None:
+            exact = {"num_iters": count, "record_every": max(count, 1), **VARIANTS[name]}
+            calls[name] = lambda exact=exact: lrfjax.nmf(x, rank, **exact)
+    timings = time_calls(calls, repeats)
+    rows: list[Row] = []
+    for name, count in sweeps.items():
+        row: Row = {
+            "variant": name,
+            "image": path.stem,
+            "rank": rank,
+            "shape": x.shape,
+            "peer_num_iters": PEER_ITERS,
+            "peer_median_s": timings["peer"].median,
+            "num_iters": count,
+        }
+        if count is not None:
+            factors = calls[name]().factors
+            row |= {
+                **timings[name].row(),
+                "peer_over_lrfjax": timings["peer"].median / timings[name].median,
+                "objective_over_peer": objective(x, factors.u, factors.v) / goal,
+            }
+        rows.append(row)
+    return rows
 
-    print(environment("scikit-learn"))
-    print("medians in ms; ratios of scikit-learn's time to lrfjax's\n")
-    heads = "".join(f"{name:>14}{'sweeps':>8}{'ratio':>7}{'objective':>11}" for name in VARIANTS)
-    print(f"{'image':<10}{'rank':>5}{'scikit-learn':>14}{heads}")
-    ratios: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    compile_times, rows = [], []
-    for path in images(options.data)[:3]:
-        x = luma_of(path)
-        for rank in RANKS:
-            goal = objective(x, *peer(x, rank))
-            calls: dict[str, Any] = {"peer": lambda x=x, rank=rank: peer(x, rank)}
-            sweeps, reached = {}, {}
-            for name, settings in VARIANTS.items():
-                sweeps[name] = sweeps_needed(x, rank, goal, settings)
-                exact = {"num_iters": sweeps[name], "record_every": sweeps[name], **settings}
-                calls[name] = lambda x=x, rank=rank, exact=exact: lrfjax.nmf(x, rank, **exact)
-                compile_times.append(seconds(calls[name]))
-                factors = calls[name]().factors
-                reached[name] = objective(x, factors.u, factors.v) / goal
-            times = alternate(calls, options.repeats)
-            row = f"{path.stem:<10}{rank:>5}{1e3 * times['peer']:>14.1f}"
-            for name in VARIANTS:
-                ratios[name].append(times["peer"] / times[name])
-                row += (
-                    f"{1e3 * times[name]:>14.1f}{sweeps[name]:>8}{ratios[name][-1]:>7.1f}"
-                    f"{reached[name]:>11.4f}"
-                )
-                rows.append(
-                    {
-                        "benchmark": "nmf_speed",
-                        "solver": "nmf",
-                        "variant": name,
-                        "peer": "scikit-learn, coordinate descent",
-                        "image": path.stem,
-                        "rank": rank,
-                        "shape": list(x.shape),
-                        "batch": 1,
-                        "num_iters": sweeps[name],
-                        "dtype": str(x.dtype),
-                        "median_s": times[name],
-                        "peer_median_s": times["peer"],
-                        "peer_over_lrfjax": ratios[name][-1],
-                        "quality": {"objective_over_peer": reached[name]},
-                    }
-                )
-            print(row, flush=True)
-    means = ", ".join(f"{name} {geometric_mean(values):.1f}" for name, values in ratios.items())
-    print(f"\ngeometric means of the ratios: {means}")
-    print(f"compilation: median {np.median(compile_times):.1f} s a number of sweeps and rank")
-    if options.json:
-        write_json(options.json, rows, "scikit-learn")
 
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row for each image, rank and variant."""
+    if not is_installed("scikit-learn"):
+        return []
+    count, ranks, repeats = options.images, RANKS, options.repeats
+    if options.quick:
+        count, ranks, repeats = 1, (4,), 1
+    cases = [(path, rank) for path in images(options.data)[:count] for rank in ranks]
+    rows: list[Row] = []
+    for path, rank in tqdm(cases, leave=False):
+        rows += compare(path, luma_of(path), rank, repeats)
+    return rows
+
+
+def show(rows: Rows) -> str:
+    """Return times, sweeps and ratios by image and rank, and their means."""
+    if not rows:
+        return "Nothing was measured: scikit-learn is not installed."
+    lines = []
+    for (image, rank), found in group(rows, "image", "rank").items():
+        line = [image, str(rank), f"{1e3 * found[0]['peer_median_s']:.1f}"]
+        for row in found:
+            if row["num_iters"] is None:
+                line += ["", f"over {MAX_SWEEPS}", "", ""]
+            else:
+                line += [
+                    f"{1e3 * row['median_s']:.1f}",
+                    str(row["num_iters"]),
+                    f"{row['peer_over_lrfjax']:.1f}",
+                    f"{row['objective_over_peer']:.4f}",
+                ]
+        lines.append(line)
+    heads = ["image", "rank", "scikit-learn (ms)"]
+    for name in VARIANTS:
+        heads += [f"{name} (ms)", "sweeps", "ratio", "objective"]
+    means = []
+    for (name,), found in group(rows, "variant").items():
+        ratios = [row["peer_over_lrfjax"] for row in found if row["num_iters"] is not None]
+        if ratios:
+            means.append(f"{name} {geometric_mean(ratios):.1f}")
+    times = [row["compile_s"] for row in rows if row["num_iters"] is not None]
+    parts = [table(heads, lines)]
+    if times:
+        parts.append(
+            f"Geometric means of the ratios: {', '.join(means)}. Compilation takes "
+            f"{np.median(times):.1f} s (median) for each number of sweeps and rank."
+        )
+    if len(times) < len(rows):
+        parts.append(f"Blank: {MAX_SWEEPS} sweeps do not reach scikit-learn's objective.")
+    return "\n\n".join(parts)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the numbers of images and repeats."""
+    parser.add_argument("--images", type=int, default=3, help="number of images")
+    parser.add_argument("--repeats", type=int, default=5, help="timed calls of each program")
+
+
+BENCHMARK = Benchmark("nmf_speed", ABOUT, measure, show, add_arguments, packages=("scikit-learn",))
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

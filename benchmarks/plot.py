@@ -1,40 +1,30 @@
-"""Figures of what ``benchmarks.solvers`` and ``benchmarks.solver_peers`` have measured.
-
-    python -m benchmarks.plot FILE.json ... --out FOLDER
-
-Takes any of their files; a figure whose rows are not among them is left out. Writes
-``solver_times.png``: time over the floor by rank, time of an image of a batch over that of a single
-solve by rank, time by the rows of X; and ``solver_peers.png``: a peer's time over that of lrfjax.
-"""
+"""Figures of the solver benchmarks, drawn from their rows."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
+from benchmarks.harness import Row, Rows
 from benchmarks.report import geometric_mean
 
-Rows = list[dict[str, Any]]
-SHAPE = [6144, 64]
 LINES = ("-", "--", ":", "-.")
 COLORS = {"imf": "C0", "nmf": "C1", "svd": "C2"}
 NAMES = {"imf": "IMF, 10 sweeps", "nmf": "NMF, 20 sweeps", "svd": "SVD"}
 
 
 def title_of(shape: list[int]) -> str:
-    """Return what a panel is about."""
+    """Return the title of a panel."""
     return f"X {shape[0]} x {shape[1]}"
 
 
 def label_points(ax: Axes, values: list[int]) -> None:
-    """Label a logarithmic x axis where it has points."""
+    """Make the x axis logarithmic, with a label at each value."""
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(values))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -51,21 +41,21 @@ def plain_log(ax: Axes, which: str) -> None:
 
 
 def over_ranks(ax: Axes, rows: Rows) -> None:
-    """Draw time over floor by rank, one image at a time."""
-    chosen = [r for r in rows if r["shape"] == SHAPE and r["batch"] == 1]
+    """Draw time over floor by rank, for single images."""
+    chosen = [r for r in rows if r["in_turns"] and r["batch"] == 1]
     for solver in dict.fromkeys(r["solver"] for r in chosen):
-        points = [(r["rank"], r["ratio"]) for r in chosen if r["solver"] == solver]
+        points = [(r["rank"], r["over_floor"]) for r in chosen if r["solver"] == solver]
         ax.plot(*zip(*points, strict=True), "o-", color=COLORS[solver], label=NAMES[solver])
     label_points(ax, sorted({r["rank"] for r in chosen}))
     plain_log(ax, "y")
     ax.axhline(1, color="0.4", lw=1)
-    ax.set(xlabel="rank", ylabel="time / floor", title=title_of(SHAPE))
+    ax.set(xlabel="rank", ylabel="time / floor", title=title_of(chosen[0]["shape"]))
     ax.legend(frameon=False)
 
 
 def over_batches(ax: Axes, rows: Rows) -> None:
     """Draw the time of an image of a batch over that of a single solve, by rank."""
-    chosen = [r for r in rows if r["shape"] == SHAPE and r["in_turns"]]
+    chosen = [r for r in rows if r["in_turns"]]
     alone = {(r["solver"], r["rank"]): r["median_s"] for r in chosen if r["batch"] == 1}
     batches = sorted({r["batch"] for r in chosen} - {1}, reverse=True)
     for solver in dict.fromkeys(r["solver"] for r in chosen):
@@ -81,13 +71,19 @@ def over_batches(ax: Axes, rows: Rows) -> None:
     label_points(ax, sorted({r["rank"] for r in chosen}))
     ax.axhline(1, color="0.4", lw=1)
     ax.set_ylim(0, 1.4 * max(ax.get_ylim()[1], 1))  # room for the legend
-    ax.set(xlabel="rank", ylabel="time of an image / of a single solve", title=title_of(SHAPE))
+    ax.set(
+        xlabel="rank",
+        ylabel="time of an image / of a single solve",
+        title=title_of(chosen[0]["shape"]),
+    )
     ax.legend(frameon=False, loc="upper center")
 
 
-def over_sizes(ax: Axes, rows: Rows, rank: int = 16) -> None:
-    """Draw time by the number of rows of X, and the floors."""
-    chosen = [r for r in rows if (r["rank"], r["batch"], r["shape"][1]) == (rank, 1, SHAPE[1])]
+def over_sizes(ax: Axes, rows: Rows) -> None:
+    """Draw times and floors by the number of rows of X, at rank 16 or the first rank."""
+    ranks = [r["rank"] for r in rows]
+    rank, width = 16 if 16 in ranks else ranks[0], rows[0]["shape"][1]
+    chosen = [r for r in rows if (r["rank"], r["batch"], r["shape"][1]) == (rank, 1, width)]
     for solver in dict.fromkeys(r["solver"] for r in chosen):
         mine = sorted((r for r in chosen if r["solver"] == solver), key=lambda r: r["shape"])
         heights = [r["shape"][0] for r in mine]
@@ -97,12 +93,12 @@ def over_sizes(ax: Axes, rows: Rows, rank: int = 16) -> None:
     ax.plot([], [], ":", color="0.3", label="floor")
     label_points(ax, sorted({r["shape"][0] for r in chosen}))
     plain_log(ax, "y")
-    ax.set(xlabel="M, rows of X", ylabel="ms", title=f"X M x {SHAPE[1]}, rank {rank}")
+    ax.set(xlabel="M, rows of X", ylabel="ms", title=f"X M x {width}, rank {rank}")
     ax.legend(frameon=False, loc="upper left")
 
 
 def peer_bars(ax: Axes, rows: Rows, solver: str) -> None:
-    """Draw geometric means over the ranks of a peer's time over that of lrfjax."""
+    """Draw each peer's time over lrfjax's: points by rank, bars of the geometric means."""
     chosen = [r for r in rows if r["solver"] == solver]
     ratios: dict[str, list[float]] = {}
     for row in chosen:
@@ -124,57 +120,42 @@ def peer_bars(ax: Axes, rows: Rows, solver: str) -> None:
     plain_log(ax, "x")
     ax.margins(x=0.15)
     ranks = ", ".join(str(rank) for rank in sorted({r["rank"] for r in chosen}))
-    ax.set(xlabel="peer's time / lrfjax's", title=f"{solver.upper()}, ranks {ranks}")
+    ax.set(xlabel="peer's time / lrfjax's", title=f"{solver.upper()}, ranks: {ranks}")
 
 
-def draw(panels: list[Callable[[Axes], None]], width: float, target: Path, caption: str) -> None:
-    """Draw panels beside each other and write the figure."""
+def draw(panels: list[Callable[[Axes], None]], width: float, target: Path, machine: Row) -> None:
+    """Draw panels side by side, with the machine below, and write the figure."""
     figure = plt.figure(figsize=(width, 4.2), layout="constrained")
     for ax, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         ax.grid(alpha=0.3, which="major")
         ax.set_axisbelow(True)
         panel(ax)
+    where = f"{machine['device']} ({machine['host']}, {machine['cores']} cores)"
+    caption = f"{where}, JAX {machine['versions']['jax']}, float32, medians"
     figure.supxlabel(caption, fontsize="small", color="0.3")
     figure.savefig(target, dpi=100)
     plt.close(figure)
-    print(target)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
+def solver_times(rows: Rows, machine: Row, target: Path) -> None:
+    """Draw the rows of ``solvers``: time over floor, batches, and sizes.
 
-    rows: Rows = []
-    for path in options.files:
-        rows += json.loads(path.read_text())
-    options.out.mkdir(parents=True, exist_ok=True)
-    solvers = [r for r in rows if r["benchmark"] == "solvers"]
-    peers = [r for r in rows if r["benchmark"] == "solver_peers"]
-    for kind in (solvers, peers):
-        if len({(r["device_kind"], r["cores"]) for r in kind}) > 1:
-            raise SystemExit("the files are of more than one machine: draw them one by one")
-
-    def caption(kind: Rows) -> str:
-        first = kind[0]
-        where = f"{first['device']} ({first['host']}, {first['cores']} cores)"
-        return f"{where}, JAX {first['versions']['jax']}, {first['dtype']}, medians"
-
-    if solvers:
-        panels = [
-            lambda ax: over_ranks(ax, solvers),
-            lambda ax: over_batches(ax, solvers),
-            lambda ax: over_sizes(ax, solvers),
-        ]
-        draw(panels, 14.0, options.out / "solver_times.png", caption(solvers))
-    if peers:
-        names = dict.fromkeys(r["solver"] for r in peers)
-        panels = [lambda ax, name=name: peer_bars(ax, peers, name) for name in names]
-        draw(panels, 11.0, options.out / "solver_peers.png", caption(peers))
+    Args:
+        rows: rows of ``benchmarks.solvers``.
+        machine: machine that measured them, from ``report.machine``.
+        target: file of the figure.
+    """
+    panels = [over_ranks, over_batches, over_sizes]
+    draw([partial(panel, rows=rows) for panel in panels], 14.0, target, machine)
 
 
-if __name__ == "__main__":
-    main()
+def solver_peers(rows: Rows, machine: Row, target: Path) -> None:
+    """Draw the rows of ``solver_peers``: a panel for each solver.
+
+    Args:
+        rows: rows of ``benchmarks.solver_peers``.
+        machine: machine that measured them, from ``report.machine``.
+        target: file of the figure.
+    """
+    names = dict.fromkeys(r["solver"] for r in rows)
+    draw([partial(peer_bars, rows=rows, solver=name) for name in names], 11.0, target, machine)

@@ -1,30 +1,24 @@
-"""Rate-distortion of the codecs beside JPEG, JPEG 2000, WebP and AVIF, as Pillow writes them.
+"""Rate-distortion of the codecs against JPEG, JPEG 2000, WebP and AVIF, as Pillow writes them.
 
-    python -m benchmarks.rate_distortion --data KODAK [--effort N ...] [--out FOLDER] [--json FILE]
-
-For each image and codec a curve of PSNR over RGB, SSIM and MS-SSIM over the bit rate, and from it
-the BD-rates against JPEG: for PSNR between 0.1 and 1.5 bpp, for SSIM and MS-SSIM in decibels,
--10 log10(1 - s), below 1 bpp. Then whether our curves are above JPEG's at every rate there that
-both have. JPEG with default settings, JPEG 2000 irreversible with a colour transform and rates as
-targets, WebP with method 6, AVIF with speed 6.
+python -m benchmarks.rate_distortion --data KODAK
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import features
 from tqdm import tqdm
 
 import lrfjax
-from benchmarks.report import environment, images
+from benchmarks.codecs import ANCHOR, Codec, ours, peers
+from benchmarks.harness import Benchmark, Row, Rows, group, run
+from benchmarks.report import images
+from lrfjax.evaluation.page import table
 from lrfjax.evaluation.plots import method_color
 from lrfjax.evaluation.rate_distortion import (
     least_margin,
@@ -33,175 +27,162 @@ from lrfjax.evaluation.rate_distortion import (
     similarity_decibels,
 )
 
-SWEEP = (0.08, 1.7)  # bpp that the points are spread over, a little more than what is compared
+ABOUT = """\
+Curves of PSNR over RGB, SSIM and MS-SSIM over the bit rate, for each image and codec. BD-rates are
+against Pillow's JPEG with default settings, in percent (log-rate over quality by PCHIP); negative
+numbers mean fewer bits. PSNR is compared from 0.1 to 1.5 bpp; SSIM and MS-SSIM are compared up to
+1 bpp in decibels, -10 log10(1 - s). JPEG 2000 is irreversible, with a colour transform, which
+Pillow leaves out by default; WebP has method 6 and AVIF speed 6. A margin is the quality of a codec
+minus that of JPEG at the same rate."""
+
+SWEEP = (0.08, 1.7)
+"""Rates over which the points are spread, in bpp; a little more than what is compared."""
 PEER_POINTS = 16
-RATE = "bit rate (bpp)"
-# What is compared, and between which rates.
-METRICS = {"PSNR (dB)": (0.1, 1.5), "SSIM": (0.0, 1.0), "MS-SSIM": (0.0, 1.0)}
+METRICS = {"psnr_db": (0.1, 1.5), "ssim": (0.0, 1.0), "ms_ssim": (0.0, 1.0)}
+"""The compared metrics, with the rates between which they are compared."""
+NAMES = {"psnr_db": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
+_KEYS = {"bpp": "bit rate (bpp)", "psnr_db": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 _LINES = ("-", "--", ":", "-.")
 
-Rows = Sequence[dict[str, Any]]
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Codec:
-    """An encoder that is given a quality, and its decoder.
+def sweep(
+    image: np.ndarray, codec: Codec, points: int, progress: Callable[[], Any]
+) -> dict[str, list[float]]:
+    """Return quality, rate and metrics of the points of a codec, spread over ``SWEEP``.
 
-    Attributes:
-        encode: called as ``encode(image, quality=q)``, q up to 100, with which the file grows.
-        decode: called with the file.
-        lowest: the least quality.
-        step: qualities closer than this are not told apart.
+    After both ends and the middle of the qualities, each new point halves the interval over which
+    the logarithm of the rate changes most.
     """
+    rows: dict[float, dict[str, float]] = {}
 
-    encode: Callable[..., bytes]
-    decode: Callable[[bytes], np.ndarray]
-    lowest: float = 0.0
-    step: float = 1.0
-
-
-def ours(method: str = "imf", effort: int | None = None) -> Codec:
-    """Return one of our codecs; without ``effort`` with default settings."""
-    encoder = getattr(lrfjax, f"{method}_encode")
-    settings = {} if effort is None else {"effort": effort}
-
-    def encode(image: np.ndarray, quality: float) -> bytes:
-        return encoder(image, quality=quality, **settings)
-
-    return Codec(encode, getattr(lrfjax, f"{method}_decode"), step=0.25)
-
-
-def pillow(format: str, lowest: float = 0.0, **settings: Any) -> Codec:
-    """Return a codec of Pillow that has whole qualities up to 100."""
-
-    def encode(image: np.ndarray, quality: float) -> bytes:
-        return lrfjax.pil_encode(image, format, quality=quality, **settings)
-
-    return Codec(encode, lrfjax.pil_decode, lowest)
-
-
-def jpeg2000(color_transform: bool = True) -> Codec:
-    """Return JPEG 2000, which meets rates by itself; qualities are 0.05 to 2 bpp in equal ratios.
-
-    Pillow leaves the colour transform out unless told otherwise, which costs some 3 dB.
-    """
-
-    def encode(image: np.ndarray, quality: float) -> bytes:
-        bpp = 0.05 * 40 ** (quality / 100)
-        settings = {
-            "quality_mode": "rates",
-            "quality_layers": [8 * image.size / (image.shape[0] * image.shape[1]) / bpp],
-            "irreversible": True,
-            "mct": int(color_transform and image.ndim == 3),
-        }
-        return lrfjax.pil_encode(image, "JPEG2000", **settings)
-
-    return Codec(encode, lrfjax.pil_decode, step=0.25)
-
-
-def peers() -> dict[str, Codec]:
-    """Return the codecs to compare with, AVIF among them where this Pillow has it."""
-    found = {
-        "JPEG": pillow("JPEG", 1.0),
-        "JPEG 2000": jpeg2000(),
-        "WebP": pillow("WEBP", method=6),
-    }
-    if features.check("avif"):
-        return found | {"AVIF": pillow("AVIF", speed=6)}
-    print("AVIF is left out: this Pillow was built without it")
-    return found
-
-
-def sweep(image: np.ndarray, codec: Codec, points: int, progress: Callable[[], Any]) -> Rows:
-    """Return measurements of a codec, spread over the rates of ``SWEEP``.
-
-    After the ends and the middle of the qualities, each point halves the stretch of them over which
-    the logarithm of the rate changes most within that range.
-    """
-    rows: dict[float, dict[str, Any]] = {}
-
-    def measure(quality: float) -> None:
+    def measure_at(quality: float) -> None:
         row = lrfjax.eval_compression(
             image, codec.encode, codec.decode, warm_up=False, quality=quality
         )
-        rows[quality] = {"quality": quality, **{key: row[key] for key in (RATE, *METRICS)}}
+        rows[quality] = {name: round(row[key], 6) for name, key in _KEYS.items()}
         progress()
 
     middle = codec.step * round((codec.lowest + 100) / 2 / codec.step)
-    measure(codec.lowest)
-    measure(middle)
-    if rows[middle][RATE] < SWEEP[1]:  # otherwise the upper half has nothing of interest
-        measure(100.0)
+    measure_at(codec.lowest)
+    measure_at(middle)
+    if rows[middle]["bpp"] < SWEEP[1]:  # otherwise the upper half lies outside the rates
+        measure_at(100.0)
     for _ in range(points):
         tried = np.array(sorted(rows))
-        rates = np.log(np.clip([rows[q][RATE] for q in tried], *SWEEP))
+        rates = np.log(np.clip([rows[q]["bpp"] for q in tried], *SWEEP))
         gaps = np.where(np.diff(tried) >= 2 * codec.step, np.diff(rates), 0.0)
         widest = int(np.argmax(gaps))
         if gaps[widest] <= 0:
             break
-        measure(codec.step * round(tried[widest : widest + 2].mean() / codec.step))
-    return [rows[quality] for quality in sorted(rows)]
+        measure_at(codec.step * round(tried[widest : widest + 2].mean() / codec.step))
+    order = sorted(rows)
+    return {"quality": order, **{name: [rows[q][name] for q in order] for name in _KEYS}}
 
 
-def curve(rows: Rows, metric: str) -> Curve:
-    """Return the finite points of a curve, similarities in decibels."""
-    rates = np.array([row[RATE] for row in rows])
-    values = np.array([row[metric] for row in rows])
-    if metric != "PSNR (dB)":
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row for each image and codec, with all points of its curve."""
+    own = {method.upper(): ours(method) for method in options.methods}
+    own |= {f"IMF effort {n}": ours("imf", n) for n in options.effort}
+    paths = images(options.data)[: 1 if options.quick else options.images]
+    points = (2, 2) if options.quick else (options.points, PEER_POINTS)
+    plan = {name: (codec, points[0]) for name, codec in own.items()}
+    plan |= {name: (codec, points[1]) for name, codec in peers().items()}
+    most = sum(3 + count for _, count in plan.values())  # points of one image
+    rows: list[Row] = []
+    with tqdm(total=len(paths) * most, leave=False) as bar:
+        for number, path in enumerate(paths, 1):
+            image = lrfjax.read_image(path)
+            for name, (codec, count) in plan.items():
+                bar.set_description(f"{path.stem} {name}")
+                found = sweep(image, codec, count, bar.update)
+                rows.append({"image": path.stem, "codec": name, "is_own": name in own, **found})
+            bar.n = number * most  # some curves need fewer points
+    if options.figures:
+        draw(rows, options.figures / "rate_distortion_codecs.png")
+    return rows
+
+
+def curve(row: Row, metric: str) -> Curve:
+    """Return the rates and finite values of a curve, similarities in decibels."""
+    rates, values = np.array(row["bpp"]), np.array(row[metric], float)
+    if metric != "psnr_db":
         values = similarity_decibels(values)
     return rates[np.isfinite(values)], values[np.isfinite(values)]
 
 
-def print_bd_rates(results: dict[str, dict[str, Rows]]) -> dict[str, dict[str, list[float]]]:
-    """Print, and return by metric and codec, the BD-rates against JPEG in percent."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for metric, limits in METRICS.items():
-        names = [name for name in next(iter(results.values())) if name != "JPEG"]
-        between = f"{limits[0]:g} to {limits[1]:g}" if limits[0] else f"at most {limits[1]:g}"
-        print(f"\nBD-rate against JPEG in percent, {metric}, {between} bpp")
-        print(f"{'image':<12}" + "".join(f"{name:>15}" for name in names))
-        table: dict[str, list[float]] = {name: [] for name in names}
-        for stem, curves in results.items():
-            anchor = restrict_rates(*curve(curves["JPEG"], metric), *limits)
-            for name in names:
-                part = restrict_rates(*curve(curves[name], metric), *limits)
-                table[name].append(lrfjax.bd_rate(*anchor, *part))
-            print(f"{stem:<12}" + "".join(f"{table[name][-1]:>+15.1f}" for name in names))
-        print(f"{'mean':<12}" + "".join(f"{np.mean(table[name]):>+15.1f}" for name in names))
-        found[metric] = table
-    return found
+def by_image(rows: Rows) -> dict[str, dict[str, Row]]:
+    """Return the rows by image and codec."""
+    return {
+        image: {row["codec"]: row for row in found}
+        for (image,), found in group(rows, "image").items()
+    }
 
 
-def print_margins(results: dict[str, dict[str, Rows]], name: str) -> dict[str, dict[str, Any]]:
-    """Print, and return by image and metric, whether one of our codecs is ahead of JPEG."""
-    print(f"\n{name} minus JPEG at equal rate, where that is least (similarities in dB)")
-    print(f"{'image':<12}" + "".join(f"{metric:>18}{'compared':>16}" for metric in METRICS))
-    found: dict[str, dict[str, Any]] = {}
-    ahead = dict.fromkeys(METRICS, 0)
-    for stem, curves in results.items():
-        line, found[stem] = f"{stem:<12}", {}
-        for metric, limits in METRICS.items():
-            margin = least_margin(
-                *curve(curves["JPEG"], metric), *curve(curves[name], metric), *limits
-            )
-            found[stem][metric] = asdict(margin)
-            ahead[metric] += margin.least >= 0
-            line += f"{margin.least:>+9.3f} at {margin.rate:.3f}"
-            compared = f"{margin.low:.2f}-{margin.high:.2f}"
-            line += f"{compared:>10}{'ahead' if margin.least >= 0 else 'BEHIND':>7}"
-        print(line)
-    counts = ", ".join(f"{metric} {count}" for metric, count in ahead.items())
-    print(f"ahead at every rate on so many of {len(results)} images: {counts}")
-    return found
+def bd_rates(curves: Mapping[str, Row], name: str, metric: str) -> float:
+    """Return the BD-rate of a codec against JPEG on one image, in percent."""
+    parts = [restrict_rates(*curve(curves[n], metric), *METRICS[metric]) for n in (ANCHOR, name)]
+    return lrfjax.bd_rate(*parts[0], *parts[1])
 
 
-def draw(results: dict[str, dict[str, Rows]], target: Path) -> None:
-    """Draw the means over the images, at the rates at which every image has a point."""
-    grid = np.geomspace(*METRICS["PSNR (dB)"], 200)
+def show(rows: Rows) -> str:
+    """Return mean BD-rates by metric and codec, and the least margins over JPEG."""
+    results = by_image(rows)
+    names = [name for name in next(iter(results.values())) if name != ANCHOR]
+    lines = []
+    for metric, (low, high) in METRICS.items():
+        between = f"{low:g} to {high:g} bpp" if low else f"up to {high:g} bpp"
+        cells = []
+        for name in names:
+            values = [bd_rates(curves, name, metric) for curves in results.values()]
+            is_known = np.isfinite(values).all()
+            spread = f" ({min(values):+.0f} to {max(values):+.0f})" if len(values) > 1 else ""
+            cells.append(f"{np.mean(values):+.1f} %{spread}" if is_known else "")
+        lines.append([f"{NAMES[metric]}, {between}", *cells])
+    parts = [
+        f"Mean BD-rates of {len(results)} images, with the least and the largest:"
+        if len(results) > 1
+        else "BD-rates of one image:",
+        table(["", *names], lines),
+    ]
+    lines = []
+    for name in names:
+        if not next(iter(results.values()))[name]["is_own"]:
+            continue
+        for metric in METRICS:
+            if cells := margins(results, name, metric):
+                lines.append([f"{name}, {NAMES[metric]}", *cells])
+    heads = ["", "images ahead of JPEG at every rate", "least margin (dB)", "where"]
+    if lines:
+        parts += ["Margins over JPEG, at all rates that both reach:", table(heads, lines)]
+    return "\n\n".join(parts)
+
+
+def margins(results: Mapping[str, Mapping[str, Row]], name: str, metric: str) -> list[str]:
+    """Return the cells on a codec's margins over JPEG; none if no image has a common rate."""
+    found = {
+        image: least_margin(
+            *curve(curves[ANCHOR], metric), *curve(curves[name], metric), *METRICS[metric]
+        )
+        for image, curves in results.items()
+    }
+    found = {image: margin for image, margin in found.items() if np.isfinite(margin.least)}
+    if not found:
+        return []
+    worst = min(found, key=lambda image: found[image].least)
+    ahead = sum(margin.least >= 0 for margin in found.values())
+    where = f"{worst} at {found[worst].rate:.2f} bpp"
+    return [f"{ahead} of {len(found)}", f"{found[worst].least:+.2f}", where]
+
+
+def draw(rows: Rows, target: Path) -> None:
+    """Draw the mean over the images, at the rates that all of them reach."""
+    results = by_image(rows)
+    grid = np.geomspace(*METRICS["psnr_db"], 200)
     figure, axes = plt.subplots(1, 2, figsize=(10.4, 4.4), layout="constrained")
     names = list(next(iter(results.values())))
-    for ax, metric in zip(axes, ("PSNR (dB)", "MS-SSIM"), strict=True):
+    for ax, metric in zip(axes, ("psnr_db", "ms_ssim"), strict=True):
         efforts = 0  # curves of one method share its colour and differ in the line
         for name in names:
             efforts += " effort " in name
@@ -220,44 +201,21 @@ def draw(results: dict[str, dict[str, Rows]], target: Path) -> None:
     plt.close(figure)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the codecs of lrfjax, the number of images and the number of points."""
+    parser.add_argument(
+        "--methods", nargs="+", default=["imf"], choices=["imf", "svd", "nmf"], help="own codecs"
     )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--effort", type=int, nargs="+", default=[], help="one more curve for each")
-    parser.add_argument("--methods", default="imf", help="any of imf, svd, nmf; imf by default")
-    parser.add_argument("--images", type=int, help="only the first so many")
-    parser.add_argument("--points", type=int, default=12, help="of our curves, about")
-    parser.add_argument("--out", type=Path, help="folder for rate_distortion_codecs.png")
-    parser.add_argument("--json", type=Path, help="file for all points, BD-rates and margins")
-    options = parser.parse_args()
+    parser.add_argument(
+        "--effort", type=int, nargs="*", default=[3], help="further efforts of imf, a curve each"
+    )
+    parser.add_argument("--images", type=int, help="number of images from the first")
+    parser.add_argument(
+        "--points", type=int, default=9, help="points between the ends of own curves"
+    )
 
-    print(environment("pillow"))
-    own = {method.upper(): ours(method) for method in options.methods.split(",")}
-    own |= {f"IMF effort {n}": ours("imf", n) for n in options.effort}
-    paths = images(options.data)[: options.images]
-    results: dict[str, dict[str, Rows]] = {}
-    plan = {name: (codec, options.points) for name, codec in own.items()}
-    plan |= {name: (codec, PEER_POINTS) for name, codec in peers().items()}
-    most = sum(3 + points for _, points in plan.values())  # for one image
-    with tqdm(total=len(paths) * most, leave=False) as bar:
-        for number, path in enumerate(paths, 1):
-            image = lrfjax.read_image(path)
-            results[path.stem] = {}
-            for name, (codec, points) in plan.items():
-                bar.set_description(f"{path.stem} {name}")
-                results[path.stem][name] = sweep(image, codec, points, bar.update)
-            bar.n = number * most  # some curves need fewer points
-    bd_rates = print_bd_rates(results)
-    margins = {name: print_margins(results, name) for name in own}
-    if options.json:
-        found = {"curves": results, "bd_rates": bd_rates, "margins": margins}
-        options.json.write_text(json.dumps(found, indent=1))
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        draw(results, options.out / "rate_distortion_codecs.png")
 
+BENCHMARK = Benchmark("rate_distortion", ABOUT, measure, show, add_arguments, packages=("pillow",))
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

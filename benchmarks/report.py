@@ -1,9 +1,8 @@
-"""What all benchmarks share: where they ran, how they time, how they print and what they keep."""
+"""What all benchmarks share: the machine they ran on, how they time, and the images of a folder."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import statistics
@@ -52,24 +51,22 @@ def environment(*packages: str) -> str:
     )
 
 
-def write_json(path: Path, rows: Sequence[Mapping[str, Any]], *packages: str) -> None:
-    """Write rows, each with the machine and the versions, in one step: all of them or nothing.
+def plain(value: Any) -> Any:
+    """Return a nested value with plain Python numbers, lists and None for what is not finite.
 
-    Args:
-        path: of the file; its folder is made.
-        rows: each names its ``benchmark`` and holds times in seconds, sizes in bytes.
-        packages: see ``machine``.
+    Example:
+        >>> plain([{"error": np.float32(0.5), "psnr_db": np.inf}])
+        [{'error': 0.5, 'psnr_db': None}]
     """
-    where = machine(*packages)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps([{**where, **row} for row in rows], indent=1, default=_plain) + "\n")
-    os.replace(part, path)
-
-
-def _plain(value: Any) -> Any:
-    """Return NumPy's and JAX's numbers and arrays as Python's."""
-    return np.asarray(value).tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return plain(np.asarray(value).tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
 
 
 def seconds(call: Callable[[], Any]) -> float:
@@ -123,7 +120,7 @@ def measure(calls: Mapping[Key, Callable[[], Any]], repeats: int) -> dict[Key, T
     return found
 
 
-def alternate(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+def alternate(calls: Mapping[Key, Callable[[], Any]], repeats: int) -> dict[Key, float]:
     """Return the median time of each call in seconds, the calls taken in turn."""
     return {name: statistics.median(times) for name, times in take_turns(calls, repeats).items()}
 

@@ -1,14 +1,6 @@
-"""Solves over one and more devices, each a CPU core.
+"""Solves over one and more devices, each a CPU core. Linux only.
 
-    python -m benchmarks.scaling [--devices 1 2] [--json FILE]
-
-Each case is a process of its own, confined to some cores, with virtual CPU devices: one device on
-one core, which the ratios are over; as many devices as cores; and one device on all of these cores,
-which is what a solve gets that is not sharded. IMF, rank 16, ten sweeps, of a batch
-(``lrfjax.shard_batch``) and of one tall matrix (``lrfjax.shard_rows``), random integers of
-photographs' range. Virtual devices share memory, caches and the threads that the compiler splits
-single operations over, so this says what sharding costs and gains within a machine, not between
-machines. Linux only, for the confinement.
+python -m benchmarks.scaling [--devices 1 2]
 """
 
 from __future__ import annotations
@@ -22,106 +14,131 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+from tqdm import tqdm
+
+import lrfjax
+from benchmarks.harness import Benchmark, Row, Rows, group, run
+from benchmarks.report import measure as time_calls
+from lrfjax.evaluation.page import table
+
+ABOUT = """\
+IMF, rank 16, ten sweeps, of a batch of matrices (`shard_batch`) and of one tall matrix
+(`shard_rows`), random integers from 0 to 255. Each line is a process of its own on virtual CPU
+devices, confined to some cores: one device on one core, as many devices as cores, and one device on
+all of these cores, which is a solve without sharding. Ratios are the time on one core over the time
+of the line, so more is better. Virtual devices share memory, caches and threads: the figures are
+about sharding within a machine, not between machines."""
+
 ROOT = Path(__file__).parents[1]
-BATCH, TALL = (24, 6144, 64), (98304, 64)
+SHAPES = {"batch": (24, 6144, 64), "rows": (98304, 64)}
+QUICK_SHAPES = {"batch": (2, 96, 64), "rows": (192, 64)}
 RANK, NUM_ITERS = 16, 10
+CHILD = """\
+import json, os
+os.sched_setaffinity(0, {cores})  # Before jax starts its threads.
+from benchmarks.scaling import solve_here
+print(json.dumps(solve_here({repeats}, {quick})))
+"""
 
 
-def run_case(num_cores: int, repeats: int) -> list[dict[str, Any]]:
-    """Return the rows of this process, which has to be a fresh one."""
-    # Before jax starts its threads.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:num_cores])
-    import jax
-    import numpy as np
-
-    import lrfjax
-    from benchmarks.report import measure
-
+def solve_here(repeats: int, quick: bool) -> Rows:
+    """Return the rows of this process, on all of its devices."""
     rng = np.random.default_rng(0)
     matrices, calls = {}, {}
-    places: dict[str, tuple[tuple[int, ...], Callable[[Any], jax.Array]]]
-    places = {"batch": (BATCH, lrfjax.shard_batch), "rows": (TALL, lrfjax.shard_rows)}
-    for name, (shape, place) in places.items():
+    places: dict[str, Callable[[Any], jax.Array]]
+    places = {"batch": lrfjax.shard_batch, "rows": lrfjax.shard_rows}
+    for name, shape in (QUICK_SHAPES if quick else SHAPES).items():
         low_rank = rng.normal(size=(*shape[:-1], 24)) @ rng.normal(size=(24, shape[-1]))
-        x = place(np.rint(20 * low_rank + 100).clip(0, 255).astype(np.float32))
+        x = places[name](np.rint(20 * low_rank + 100).clip(0, 255).astype(np.float32))
         matrices[name] = x
         calls[name] = lambda x=x: lrfjax.imf(x, RANK, num_iters=NUM_ITERS, record_every=NUM_ITERS)
-    rows = []
-    for name, timing in measure(calls, repeats).items():
+    rows: list[Row] = []
+    for name, timing in time_calls(calls, repeats).items():
         errors = np.asarray(calls[name]().history.relative_error)[..., -1]
         rows.append(
             {
-                "benchmark": "scaling",
                 "case": name,
                 "shape": list(matrices[name].shape),
-                "dtype": str(matrices[name].dtype),
                 "rank": RANK,
                 "num_iters": NUM_ITERS,
                 "devices": jax.device_count(),
-                "cores_used": num_cores,
+                "cores_used": len(os.sched_getaffinity(0)),
                 **timing.row(),
-                "quality": {"relative_error": float(np.mean(errors))},
+                "relative_error": float(np.mean(errors)),
             }
         )
     return rows
 
 
-def process(num_devices: int, num_cores: int, repeats: int) -> list[dict[str, Any]]:
-    """Return the rows of a process with so many virtual devices on so many cores."""
+def process(num_devices: int, cores: list[int], repeats: int, quick: bool) -> Rows:
+    """Return the rows of a fresh process with some virtual devices on some cores."""
+    code = CHILD.format(cores=cores, repeats=repeats, quick=quick)
     flags = f"--xla_force_host_platform_device_count={num_devices}"
-    command = [sys.executable, "-m", "benchmarks.scaling", "--case", str(num_cores)]
     done = subprocess.run(
-        [*command, "--repeats", str(repeats)],
+        [sys.executable, "-c", code],
         cwd=ROOT,
         env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
-    rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    rows: Rows = json.loads(done.stdout.splitlines()[-1])
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row for each matrix, number of devices and number of cores."""
+    if not hasattr(os, "sched_getaffinity"):
+        raise SystemExit("scaling: this system cannot confine a process to cores; it needs Linux")
+    cores = sorted(os.sched_getaffinity(0))
+    counts = sorted({1, *options.devices})
+    if options.quick:
+        counts = [count for count in (1, 2) if count <= len(cores)]
+    if counts[0] < 1 or counts[-1] > len(cores):
+        raise SystemExit(f"scaling: --devices {counts}, but this process has {len(cores)} cores")
+    cases = [(count, count) for count in counts]
+    if counts[-1] > 1 and not options.quick:
+        cases.append((1, counts[-1]))
+    repeats = 1 if options.quick else options.repeats
+    rows: list[Row] = []
+    for num_devices, num_cores in tqdm(cases, leave=False):
+        rows += process(num_devices, cores[:num_cores], repeats, options.quick)
+    return rows
+
+
+def show(rows: Rows) -> str:
+    """Return times and ratios by matrix."""
+    lines = []
+    for (case,), found in group(rows, "case").items():
+        alone = found[0]["median_s"]
+        lines += [
+            [
+                case,
+                " x ".join(map(str, row["shape"])),
+                str(row["devices"]),
+                str(row["cores_used"]),
+                f"{1e3 * row['median_s']:.1f}",
+                f"{alone / row['median_s']:.2f}",
+                f"{row['compile_s']:.1f}",
+                f"{row['relative_error']:.5f}",
+            ]
+            for row in found
+        ]
+    heads = ["sharded", "X", "devices", "cores", "time (ms)", "ratio", "compilation (s)"]
+    return table([*heads, "relative error"], lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the numbers of devices and repeats."""
+    parser.add_argument(
+        "--devices", type=int, nargs="+", default=[1, 2], help="numbers of devices, one core each"
     )
-    parser.add_argument("--devices", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    # For the processes that it starts.
-    parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.case:
-        print(json.dumps(run_case(options.case, options.repeats)))
-        return
+    parser.add_argument("--repeats", type=int, default=7, help="timed calls of each program")
 
-    from benchmarks.report import environment, write_json
 
-    cores = len(os.sched_getaffinity(0))
-    if min(options.devices) < 1 or max(options.devices) > cores:
-        parser.error(f"--devices {options.devices}: this process has {cores} cores")
-    most = max(options.devices)
-    counts = dict.fromkeys([1, *sorted(options.devices)])
-    cases = [(count, count) for count in counts] + [(1, most)] * (most > 1)
-    rows = [row for case in cases for row in process(*case, options.repeats)]
-    print(environment())
-    print(f"IMF, rank {RANK}, {NUM_ITERS} sweeps, medians in ms; ratios over one core\n")
-    print(
-        f"{'case':<8}{'X':>16}{'devices':>9}{'cores':>7}{'time (ms)':>11}{'ratio':>7}"
-        f"{'compile (s)':>13}{'rel. error':>12}"
-    )
-    alone: dict[str, float] = {}
-    for row in sorted(rows, key=lambda row: row["case"]):
-        row["over_one_core"] = alone.setdefault(row["case"], row["median_s"]) / row["median_s"]
-        print(
-            f"{row['case']:<8}{' x '.join(map(str, row['shape'])):>16}{row['devices']:>9}"
-            f"{row['cores_used']:>7}{1e3 * row['median_s']:>11.1f}{row['over_one_core']:>7.2f}"
-            f"{row['compile_s']:>13.2f}{row['quality']['relative_error']:>12.5f}"
-        )
-    if options.json:
-        write_json(options.json, rows)
-
+BENCHMARK = Benchmark("scaling", ABOUT, measure, show, add_arguments, folders=())
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -1,35 +1,37 @@
-"""NMF and SVD against other libraries: the same matrix, start and objective in the same run.
+"""NMF and SVD against other libraries.
 
-    python -m benchmarks.solver_peers --data KODAK [--ranks 8,16,32] [--json FILE] [--quick]
-
-The luma of the first image. **NMF**: everyone sets off from one NNDSVD start, made beforehand (for
-multiplicative updates, to which zeros are fixed, with zeros filled by a hundredth of the mean
-entry). A peer does its iterations; ``lrfjax.nmf`` is then asked how many sweeps it needs to get at
-least as low, in float64 from its factors, and exactly that many are timed, history left out. How
-low that is, is said as the relative error: what is slow to converge is easy to catch up with, so
-the error is to be read with the ratio. **SVD**: each its truncation, with the relative error.
-
-Medians in ms, peer and lrfjax in turns. Needs the extra ``benchmarks``.
+python -m benchmarks.solver_peers --data KODAK [--figures FOLDER]
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 import lrfjax
-from benchmarks import peers
-from benchmarks.nmf_speed import objective, sweeps_needed
-from benchmarks.report import Timing, environment, geometric_mean, measure, write_json
-from benchmarks.workloads import luma_planes
+from benchmarks import peers, plot
+from benchmarks.harness import Benchmark, Row, Rows, group, is_installed, run
+from benchmarks.nmf_speed import MAX_SWEEPS, objective, sweeps_needed
+from benchmarks.report import Timing, geometric_mean, images, machine
+from benchmarks.report import measure as time_calls
+from benchmarks.workloads import luma_of
+from lrfjax.evaluation.page import table
+
+ABOUT = """\
+Luma of the first image, float32, medians in ms. **NMF**: all programs start from the same NNDSVD
+factors, computed beforehand; multiplicative updates cannot leave zero, so their start has zeros
+filled with a hundredth of the factor's mean entry. The peer does its iterations, and `nmf` is timed
+for the number of sweeps that bring it at least as low. Read a ratio together with the relative
+error: it is easy to catch up with a peer that converges slowly. **SVD**: each program computes
+factors of the same rank. Ratios are the peer's time over lrfjax's; below 1 the peer is faster."""
 
 FILLING = 0.01
-"""Of the mean entry of a factor, where multiplicative updates would be stuck at zero."""
+"""Share of a factor's mean entry that replaces its zeros for multiplicative updates."""
 
 
 def start_of(x: np.ndarray, rank: int, is_multiplicative: bool) -> lrfjax.Factors:
@@ -38,40 +40,29 @@ def start_of(x: np.ndarray, rank: int, is_multiplicative: bool) -> lrfjax.Factor
     u, v = np.asarray(factors.u), np.asarray(factors.v)
     if is_multiplicative:
         u, v = (np.where(part > 0, part, FILLING * part.mean()) for part in (u, v))
-    return lrfjax.Factors(u.astype(np.float32), v.astype(np.float32))
+    return lrfjax.Factors(jnp.asarray(u, np.float32), jnp.asarray(v, np.float32))
 
 
 def compare(
-    name: str, theirs: Callable[[], Any], ours: Callable[[], Any], repeats: int
+    theirs: Callable[[], Any], ours: Callable[[], Any], repeats: int
 ) -> tuple[Timing, Timing]:
-    """Return the times of both, in turns."""
-    times = measure({name: theirs, "lrfjax": ours}, repeats)
-    return times[name], times["lrfjax"]
+    """Return the times of a peer and of lrfjax, in turns."""
+    times = time_calls({"peer": theirs, "lrfjax": ours}, repeats)
+    return times["peer"], times["lrfjax"]
 
 
-def row_of(
-    solver: str, peer: str, x: np.ndarray, rank: int, times: tuple[Timing, Timing], **more: Any
-) -> dict[str, Any]:
-    """Return one row of JSON: times of lrfjax, and those of the peer beside them."""
-    theirs, ours = times
+def columns_of(theirs: Timing, ours: Timing) -> Row:
+    """Return the columns of the times."""
     return {
-        "benchmark": "solver_peers",
-        "solver": solver,
-        "peer": peer,
-        "rank": rank,
-        "shape": list(x.shape),
-        "batch": 1,
-        "dtype": str(x.dtype),
         **ours.row(),
         "peer_median_s": theirs.median,
         "peer_min_s": theirs.least,
         "peer_over_lrfjax": theirs.median / ours.median,
-        **more,
     }
 
 
-def non_negative(x: np.ndarray, rank: int, name: str, repeats: int) -> dict[str, Any]:
-    """Compare ``nmf`` with one peer."""
+def non_negative(x: np.ndarray, rank: int, name: str, repeats: int) -> Row:
+    """Return the row of ``nmf`` and one peer; without lrfjax's times if it does not get as low."""
     peer = peers.NON_NEGATIVE[name]
     start = start_of(x, rank, peer.is_multiplicative)
     u, v = np.asarray(start.u), np.asarray(start.v)
@@ -79,98 +70,111 @@ def non_negative(x: np.ndarray, rank: int, name: str, repeats: int) -> dict[str,
     def theirs() -> Any:
         return peer.solve(x, u, v, peer.num_iters)
 
-    goal = objective(x, *theirs())
+    goal, squared = objective(x, *theirs()), float((x.astype(np.float64) ** 2).sum())
     sweeps = sweeps_needed(x, rank, goal, {"init": start})
-    exact = {"num_iters": sweeps, "record_every": max(sweeps, 1), "init": start}
+    row = {
+        "solver": "nmf",
+        "peer": name,
+        "rank": rank,
+        "shape": x.shape,
+        "peer_num_iters": peer.num_iters,
+        "peer_relative_error": (goal / squared) ** 0.5,
+        "num_iters": sweeps,
+    }
+    if sweeps is None:
+        return row
 
     def ours() -> lrfjax.Result:
-        return lrfjax.nmf(x, rank, **exact)
+        return lrfjax.nmf(x, rank, num_iters=sweeps, record_every=max(sweeps, 1), init=start)
 
-    times = compare(name, theirs, ours, repeats)
-    factors, squared = ours().factors, float((x.astype(np.float64) ** 2).sum())
-    return row_of(
-        "nmf",
-        name,
-        x,
-        rank,
-        times,
-        num_iters=sweeps,
-        peer_num_iters=peer.num_iters,
-        quality={
-            "relative_error": (objective(x, factors.u, factors.v) / squared) ** 0.5,
-            "peer_relative_error": (goal / squared) ** 0.5,
-        },
-    )
+    times, factors = compare(theirs, ours, repeats), ours().factors
+    error = (objective(x, factors.u, factors.v) / squared) ** 0.5
+    return {**row, **columns_of(*times), "relative_error": error}
 
 
-def singular(x: np.ndarray, rank: int, name: str, repeats: int) -> dict[str, Any]:
-    """Compare ``svd`` with one peer."""
+def singular(x: np.ndarray, rank: int, name: str, repeats: int) -> Row:
+    """Return the row of ``svd`` and one peer."""
     peer = peers.SINGULAR[name]
-    times = compare(name, lambda: peer(x, rank), lambda: lrfjax.svd(x, rank), repeats)
+    times = compare(lambda: peer.solve(x, rank), lambda: lrfjax.svd(x, rank), repeats)
     norm, factors = float(np.linalg.norm(x.astype(np.float64))), lrfjax.svd(x, rank).factors
-    return row_of(
-        "svd",
-        name,
-        x,
-        rank,
-        times,
-        quality={
-            "relative_error": objective(x, factors.u, factors.v) ** 0.5 / norm,
-            "peer_relative_error": objective(x, *peer(x, rank)) ** 0.5 / norm,
-        },
-    )
+    return {
+        "solver": "svd",
+        "peer": name,
+        "rank": rank,
+        "shape": x.shape,
+        "peer_relative_error": objective(x, *peer.solve(x, rank)) ** 0.5 / norm,
+        **columns_of(*times),
+        "relative_error": objective(x, factors.u, factors.v) ** 0.5 / norm,
+    }
 
 
-def line_of(row: dict[str, Any]) -> str:
-    """Return one line of the table."""
-    counts = f"{row.get('peer_num_iters', ''):>7}{row.get('num_iters', ''):>8}"
-    quality = row["quality"]
-    return (
-        f"{row['solver']:<5}{row['peer']:<34}{row['rank']:>5}{counts}"
-        f"{1e3 * row['peer_median_s']:>12.1f}{1e3 * row['median_s']:>9.1f}"
-        f"{row['peer_over_lrfjax']:>8.1f}{quality['peer_relative_error']:>12.5f}"
-        f"{quality['relative_error']:>10.5f}"
-    )
+def measure(options: argparse.Namespace) -> Rows:
+    """Return a row for each solver, rank and installed peer."""
+    x = luma_of(images(options.data)[0])
+    ranks, repeats = ([4], 1) if options.quick else (options.ranks, options.repeats)
+    cases: list[tuple[Callable[..., Row], int, str]] = []
+    for compared, known in ((non_negative, peers.NON_NEGATIVE), (singular, peers.SINGULAR)):
+        names = [name for name, peer in known.items() if is_installed(peer.package)]
+        cases += [(compared, rank, name) for rank in ranks for name in names]
+    rows = [compared(x, rank, name, repeats) for compared, rank, name in tqdm(cases, leave=False)]
+    if options.figures:
+        timed = [row for row in rows if _is_timed(row)]
+        plot.solver_peers(timed, machine(), options.figures / "solver_peers.png")
+    return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--ranks", default="8,16,32")
-    parser.add_argument("--solvers", default="nmf,svd")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--quick", action="store_true", help="rank 8 of few patches, to try it")
-    options = parser.parse_args()
+def show(rows: Rows) -> str:
+    """Return a table for each solver, and the geometric means of the ratios."""
+    height, width = rows[0]["shape"]
+    parts = [f"X is {height} x {width}."]
+    for (solver,), found in group(rows, "solver").items():
+        heads = ["peer", "rank", "peer (ms)", "lrfjax (ms)", "ratio", "error", "lrfjax error"]
+        if solver == "nmf":
+            heads += ["iterations", "sweeps"]
+        parts += [f"**{solver.upper()}**", table(heads, [_line(row) for row in found])]
+        means = []
+        for (peer,), timed in group([r for r in found if _is_timed(r)], "peer").items():
+            mean = geometric_mean([row["peer_over_lrfjax"] for row in timed])
+            means.append(f"{peer} {mean:.2f}")
+        if means:
+            parts.append(f"Geometric means of the ratios: {'; '.join(means)}.")
+        if not all(map(_is_timed, found)):
+            parts.append(f"Blank: {MAX_SWEEPS} sweeps of `nmf` do not reach the peer's objective.")
+    return "\n\n".join(parts)
 
-    x = luma_planes(options.data, 1)[0]
-    ranks = [int(rank) for rank in options.ranks.split(",")]
-    if options.quick:
-        x, ranks, options.repeats = x[:512], [8], 1
-    chosen = options.solvers.split(",")
-    plan = [
-        (non_negative, r, name) for r in ranks for name in peers.NON_NEGATIVE if "nmf" in chosen
-    ]
-    plan += [(singular, r, name) for r in ranks for name in peers.SINGULAR if "svd" in chosen]
-    print(environment(*peers.PACKAGES))
-    print(f"luma {x.shape[0]} x {x.shape[1]}, float32; ratios are the peer's time over lrfjax's\n")
-    print(
-        f"{'':<5}{'peer':<34}{'rank':>5}{'iters':>7}{'sweeps':>8}{'peer (ms)':>12}{'lrfjax':>9}"
-        f"{'ratio':>8}{'rel. error':>12}{'lrfjax':>10}"
-    )
-    rows = []
-    for measured, rank, name in tqdm(plan, leave=False):
-        rows.append(measured(x, rank, name, options.repeats))
-        tqdm.write(line_of(rows[-1]))
-    print("\ngeometric means of the ratios over the ranks")
-    for solver, name in dict.fromkeys((row["solver"], row["peer"]) for row in rows):
-        ratios = [r["peer_over_lrfjax"] for r in rows if (r["solver"], r["peer"]) == (solver, name)]
-        print(f"  {solver}, {name}: {geometric_mean(ratios):.1f}")
-    if options.json:
-        write_json(options.json, rows, *peers.PACKAGES)
 
+def _is_timed(row: Row) -> bool:
+    """Return whether ``nmf`` reached the peer's objective, so that both were timed."""
+    return "peer_over_lrfjax" in row
+
+
+def _line(row: Row) -> list[str]:
+    """Return the cells of a row; those that were not measured are blank."""
+    line = [row["peer"], str(row["rank"])]
+    if _is_timed(row):
+        times = [f"{1e3 * row[name]:.1f}" for name in ("peer_median_s", "median_s")]
+        ours = f"{row['relative_error']:.5f}"
+        line += [
+            *times,
+            f"{row['peer_over_lrfjax']:.2f}",
+            f"{row['peer_relative_error']:.5f}",
+            ours,
+        ]
+    else:
+        line += ["", "", "", f"{row['peer_relative_error']:.5f}", ""]
+    if row["solver"] == "nmf":
+        sweeps = f"over {MAX_SWEEPS}" if row["num_iters"] is None else str(row["num_iters"])
+        line += [str(row["peer_num_iters"]), sweeps]
+    return line
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the ranks and the number of repeats."""
+    parser.add_argument("--ranks", nargs="+", type=int, default=[8, 16, 32], help="ranks to time")
+    parser.add_argument("--repeats", type=int, default=3, help="timed calls of each program")
+
+
+BENCHMARK = Benchmark("solver_peers", ABOUT, measure, show, add_arguments, packages=peers.PACKAGES)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK)

@@ -1,6 +1,6 @@
-"""The benchmarks behind the figures of README.md: their commands, and what they need.
+"""The entries of ``benchmarks/README.md``: which benchmarks run, with which arguments.
 
-One place says how each is run; ``python -m benchmarks`` runs them, ``--list`` prints them.
+This is the one place that says how each is run. ``python -m benchmarks`` runs them.
 """
 
 from __future__ import annotations
@@ -8,165 +8,119 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
-EXPERIMENTS = (
-    "bounds",
-    "num_iters",
-    "patch_size",
-    "color_space",
-    "run_time",
-    "qualitative",
-    "components",
-    "classification",
-)
+from benchmarks.harness import Benchmark, command_line
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """One command.
+class Entry:
+    """One run of a benchmark.
 
     Attributes:
-        name: of it, and of its files.
-        section: of README.md whose figures it prints.
-        arguments: after ``python -m``. Capitals in braces are filled in: {DATA}, {REFERENCE} and
-            {PHOTOS} are folders that the user gives, {OUT} is that of results, {NAME} this name.
-        quick: arguments besides for a trial run, where the command has such; None where it does
-            not, and is left out of a trial.
+        name: name of the entry and of its JSON file.
+        title: heading on the page; entries of one title follow each other.
+        module: module of the benchmark in this package.
+        arguments: arguments of the run besides the folders.
+        data: the folder that it reads as ``--data``: ``"data"`` or ``"photos"``.
+        figures: files that it draws for the page.
     """
 
     name: str
-    section: str
-    arguments: tuple[str, ...]
-    quick: tuple[str, ...] | None = None
+    title: str
+    module: str
+    arguments: tuple[str, ...] = ()
+    data: str = "data"
+    figures: tuple[str, ...] = ()
 
-    def missing(self, places: Mapping[str, str]) -> list[str]:
-        """Return the names of folders that it needs and that are not among the given."""
-        text = " ".join(self.arguments)
-        wanted = [name for name in ("DATA", "REFERENCE", "PHOTOS") if f"{{{name}}}" in text]
-        return [name for name in wanted if name not in places]
+    @property
+    def benchmark(self) -> Benchmark:
+        """The benchmark, imported when it is asked for."""
+        found: Benchmark = import_module(f"benchmarks.{self.module}").BENCHMARK
+        return found
 
-    def command(self, places: Mapping[str, str], quick: bool = False) -> list[str]:
-        """Return the command line.
+    @property
+    def folders(self) -> dict[str, str]:
+        """The given folder behind each folder option, such as ``photos`` behind ``data``."""
+        names = self.benchmark.folders
+        return {name: self.data if name == "data" else name for name in names}
+
+    def missing(self, places: Mapping[str, Path]) -> list[str]:
+        """Return the names of needed folders that were not given."""
+        return [place for place in self.folders.values() if place not in places]
+
+    def command(
+        self, places: Mapping[str, Path], target: Path, figures: Path, quick: bool = False
+    ) -> list[str]:
+        """Return the command line of the run.
 
         Args:
-            places: folders by their names.
+            places: given folders by name.
+            target: file for the rows.
+            figures: folder for the figures.
             quick: whether it is a trial run.
-
-        Raises:
-            KeyError: a folder that it needs is not among them.
         """
-        filled = {**places, "NAME": self.name}
-        arguments = [argument.format(**filled) for argument in self.arguments]
-        return [sys.executable, "-m", *arguments, *((self.quick or ()) if quick else ())]
+        line = [sys.executable, "-m", f"benchmarks.{self.module}"]
+        for option, place in self.folders.items():
+            line += [f"--{option}", str(places[place])]
+        line += [*self.arguments, "--json", str(target)]
+        line += ["--figures", str(figures)] if self.figures else []
+        return line + ["--quick"] * quick
 
     def describe(self) -> str:
-        """Return the command with its capitals."""
-        return "python -m " + " ".join(self.arguments).replace("{", "").replace("}", "")
+        """Return the command with the folders in capitals."""
+        capitals = {option: place.upper() for option, place in self.folders.items()}
+        capitals = {k: "KODAK" if v == "DATA" else v for k, v in capitals.items()}
+        return command_line(f"benchmarks.{self.module}", self.arguments, capitals)
 
 
-def _module(
-    name: str,
-    section: str,
-    *arguments: str,
-    module: str = "",
-    data: str = "{DATA}",
-    quick: tuple[str, ...] | None = None,
-) -> Benchmark:
-    """Return a benchmark of this package, of the module of its name unless another is said."""
-    source = ("--data", data) if data else ()
-    return Benchmark(name, section, (f"benchmarks.{module or name}", *source, *arguments), quick)
-
-
-_JSON = ("--json", "{OUT}/{NAME}.json")
-_FEW = ("--repeats", "1")
+_STUDY = "The paper's study"
+_MINIMA = "Better minima"
+_ABLATION = "What each part of the codec is worth"
 
 SUITE = (
-    _module("fidelity", "Fidelity to the paper", "--reference", "{REFERENCE}"),
-    Benchmark(
-        "comparison",
-        "The paper's study",
-        (
-            *("lrfjax", "experiment", "comparison", "--data", "{DATA}"),
-            *("--reference", "{REFERENCE}/published_kodak.csv", "--out", "{OUT}/{NAME}"),
-        ),
-    ),
+    Entry("overview", "What a factorization is", "overview", figures=("factorization.png",)),
+    Entry("fidelity", "Fidelity to the paper", "fidelity"),
+    Entry("study_comparison", _STUDY, "paper_comparison"),
     *(
-        Benchmark(
-            name,
-            "The paper's study",
-            ("lrfjax", "experiment", name, "--data", "{DATA}", "--out", "{OUT}/{NAME}"),
+        Entry(f"study_{name}", _STUDY, "paper_study", ("--experiment", name))
+        for name in (
+            "bounds",
+            "num_iters",
+            "patch_size",
+            "color_space",
+            "run_time",
+            "qualitative",
+            "components",
+            "classification",
         )
-        for name in EXPERIMENTS
     ),
-    _module("classification_check", "The paper's study", quick=_FEW),
-    _module("sweep_speed", "The paper's study", "--cold", "16", quick=("--cold", "1")),
-    _module("solver_speed", "Speed of the IMF solve", *_JSON, quick=_FEW),
-    _module("solvers", "Batches", *_JSON, quick=("--quick",)),
-    _module("scaling", "Many devices", *_JSON, data="", quick=_FEW),
-    _module("cold_start", "Compilation", *_JSON, quick=_FEW),
-    _module("paper_codec", "The paper's codec", *_JSON, quick=("--images", "1", *_FEW)),
-    _module("roofline", "Over the floor", *_JSON, quick=_FEW),
-    _module("gpu", "On a GPU", *_JSON, quick=("--quick",)),
-    _module("solver_peers", "Other libraries", *_JSON, quick=("--quick",)),
-    _module("nmf_speed", "NMF", *_JSON, quick=_FEW),
-    _module(
-        "convergence", "Better minima", "--reference", "{REFERENCE}", "--out", "{OUT}/{NAME}.png"
-    ),
-    _module(
-        "convergence_slow",
-        "Better minima",
-        "--reference",
-        "{REFERENCE}",
-        "--slow",
-        module="convergence",
-    ),
-    _module(
-        "convergence_photos",
-        "Better minima",
-        *("--crop", "512", "768"),
-        module="convergence",
-        data="{PHOTOS}",
-    ),
-    _module("inpainting", "Inpainting", "--out", "{OUT}/{NAME}.png", data="", quick=()),
-    _module(
+    Entry("classification_check", _STUDY, "classification_check"),
+    Entry("sweep_speed", "A sweep over qualities", "sweep_speed"),
+    Entry("convergence", _MINIMA, "convergence", ("--slow",), figures=("excess.png",)),
+    Entry("convergence_photos", _MINIMA, "convergence", ("--crop", "512", "768"), data="photos"),
+    Entry("inpainting", "Missing pixels", "inpainting", figures=("inpainting.png",)),
+    Entry("solver_speed", "Speed of the IMF solve", "solver_speed"),
+    Entry("roofline", "Distance from the machine's limit", "roofline"),
+    Entry("solvers", "Batches", "solvers", figures=("solver_times.png",)),
+    Entry("scaling", "Many devices", "scaling"),
+    Entry("gpu", "An accelerator beside the CPU", "gpu"),
+    Entry("nmf_speed", "NMF against scikit-learn", "nmf_speed"),
+    Entry("solver_peers", "Other libraries", "solver_peers", figures=("solver_peers.png",)),
+    Entry("cold_start", "Start of a process", "cold_start"),
+    Entry(
         "rate_distortion",
         "Rate-distortion",
-        *("--effort", "3", "--points", "9", "--out", "{OUT}"),
-        *_JSON,
-        quick=("--images", "1", "--points", "2"),
+        "rate_distortion",
+        figures=("rate_distortion_codecs.png",),
     ),
-    _module("codec_ablation", "Rate-distortion", quick=("--images", "1", "--rows", "2")),
-    _module(
-        "codec_ablation_photos",
-        "Rate-distortion",
-        *("--rows", "2"),
-        module="codec_ablation",
-        data="{PHOTOS}",
-        quick=("--images", "1", "--rows", "1"),
-    ),
-    _module(
-        "codec_speed",
-        "Speed and memory of the codec",
-        quick=("--images", "1", "--repeats", "1"),
-    ),
-    _module(
-        "codec_memory",
-        "Speed and memory of the codec",
-        "--memory",
-        module="codec_speed",
-        quick=("--size", "600", "800"),
-    ),
-    _module(
-        "large_images",
-        "Large images",
-        *_JSON,
-        quick=("--megapixels", "0.5", "2"),
-    ),
-    Benchmark("compare", "A photograph", ("lrfjax", "compare", "--out", "{OUT}/{NAME}"), ()),
-    Benchmark(
-        "plot",
-        "Other libraries",
-        ("benchmarks.plot", "{OUT}/solvers.json", "{OUT}/solver_peers.json", "--out", "{OUT}"),
-    ),
+    Entry("codec_ablation", _ABLATION, "codec_ablation"),
+    Entry("codec_ablation_photos", _ABLATION, "codec_ablation", ("--variants", "2"), data="photos"),
+    Entry("photograph", "A photograph", "photograph", figures=("collage.png",)),
+    Entry("codec_speed", "Speed of the codec", "codec_speed"),
+    Entry("paper_codec", "Speed of the paper's codec", "paper_codec"),
+    Entry("codec_memory", "Memory of the codec", "codec_memory"),
+    Entry("large_images", "Large images", "large_images"),
 )
-"""In the order in which they run."""
+"""In the order of the page and of a run."""

@@ -11,6 +11,7 @@ judged by. A change of the result is a new version of the byte format.
 from __future__ import annotations
 
 import argparse
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ from tqdm import tqdm
 
 import lrfjax
 from lrfjax.codec import learned_encode
+from lrfjax.codec.atoms import ATOMS, BANDS
+from lrfjax.codec.classic_settings import make_layout, resolve_ranks
 from lrfjax.codec.dictionaries import analyze, choose
 from lrfjax.codec.entropy import dictionary_coder, factor_coder, interlaced, trained
 from lrfjax.codec.entropy.ans import SymbolEncoder
 from lrfjax.codec.entropy.checkerboard import checkerboard
 from lrfjax.codec.entropy.context_gradient import rate_gradient
 from lrfjax.codec.entropy.frequency_contexts import (
-    ATOMS,
-    BANDS,
     MAX_MAGNITUDE,
     NUM_GROUPS,
     STEP_UNIT,
@@ -41,7 +42,6 @@ from lrfjax.codec.entropy.magnitudes import ESCAPE, NUM_CLASSES
 from lrfjax.codec.layout import to_matrices
 from lrfjax.codec.planes import color_rotation, to_patches
 from lrfjax.codec.rate_control import LAGRANGIAN
-from lrfjax.codec.settings import make_layout, resolve_ranks
 from lrfjax.image.reading import read_image
 
 CROP = 24
@@ -101,7 +101,8 @@ def expected(weights: jax.Array, magnitudes: list[jax.Array], step: jax.Array) -
         groups.append(jnp.stack([0 * both[0], both[0], both[0] + both[1]]))
         groups += [jnp.ones_like(own), jnp.full_like(own, STEP_UNIT / step)]
         w = jax.nn.softplus(weights[:, :, color])
-        out.append(sum(w[g][..., None] * groups[g] for g in range(NUM_GROUPS)))
+        terms = [w[g][..., None] * groups[g] for g in range(NUM_GROUPS)]
+        out.append(reduce(jnp.add, terms))
     return out
 
 
@@ -111,7 +112,7 @@ def code_length(
     """Return the bits of a patch under a geometric model with a free first step."""
     magnitudes = [jnp.minimum(jnp.abs(e), MAX_MAGNITUDE).astype(jnp.float32) for e in entries]
     a, b = jax.nn.softplus(parameters["shape"])[:, :, None, None]
-    total = 0.0
+    total = jnp.zeros(())
     for mean, x in zip(expected(parameters["weights"], magnitudes, step), entries, strict=True):
         mean = mean + 1e-5
         size = jnp.abs(x).astype(jnp.float32)
@@ -202,7 +203,7 @@ def use(arrays: dict[str, np.ndarray]) -> None:
     """Make the codec in this process use these arrays."""
     for name in ("band_contexts", "band_tables", "mean_tables", "factor_weights", "factor_tables"):
         getattr(trained, name).cache_clear()
-    trained._arrays = lambda: arrays
+    trained._arrays = lambda: arrays  # type: ignore[assignment]
 
 
 def learned_factors(images: list[np.ndarray], rng: np.random.Generator) -> list[list[Any]]:
@@ -326,7 +327,9 @@ def main() -> None:
     arrays |= {
         "weights": weights,
         "band_counts": smooth(np.broadcast_to(1000 * decay, (3, max(trained.ZONES) + 1, *shape))),
-        "mean_counts": smooth(np.broadcast_to(1000 * decay, (interlaced.NUM_KINDS, 3, *shape))),
+        "mean_counts": smooth(
+            np.broadcast_to(1000 * decay, (interlaced.NUM_PASS_KINDS, 3, *shape))
+        ),
     }
     for round_ in range(3):
         use(arrays)

@@ -1,4 +1,4 @@
-"""What the benchmarks of the solvers work on: luma planes of images, and the solvers as timed."""
+"""The input of the solver benchmarks: patch matrices of images, and the solvers as timed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 import lrfjax
 from benchmarks.report import images
+from lrfjax.codec.classic_settings import make_layout
 from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.settings import make_layout
 
 RANKS = (4, 16, 32, 64)
 SHIFT = (3, 5)
-"""Pixels down and right that each further copy of an image is moved by."""
+"""Pixels down and right by which each further copy of an image is shifted."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Solver:
     """A solver as it is timed.
 
     Attributes:
-        name: of it.
-        solve: called with X and the rank; it keeps the first and the last entry of the history.
-        num_iters: sweeps.
+        name: key of ``SOLVERS``.
+        solve: called with X and the rank; keeps the first and the last entry of the history.
+        num_iters: number of sweeps.
     """
 
     name: str
@@ -42,26 +42,38 @@ SOLVERS = {
 }
 
 
+def plane_matrices(image: np.ndarray, patch_size: tuple[int, int] = (8, 8)) -> list[np.ndarray]:
+    """Return the patch matrices of luma and halved chroma, as in the paper, float32."""
+    layout = make_layout(image.shape, "YCbCr", (0.5, 0.5), True, patch_size)
+    return [np.asarray(matrix) for matrix in to_matrices(image, layout=layout)]
+
+
+def luma_of(path: Path, crop: tuple[int, int] | None = None) -> np.ndarray:
+    """Return the luma patch matrix of an image file, or of its upper left corner."""
+    image = lrfjax.read_image(path)
+    return plane_matrices(image[: crop[0], : crop[1]] if crop else image)[0]
+
+
 def luma_planes(folder: Path, count: int, patch_size: tuple[int, int] = (8, 8)) -> np.ndarray:
     """Return luma patch matrices of ``count`` different pictures, shape (count, M, N), float32.
 
-    Where the folder has fewer images of the first one's number of patches, they come again, every
-    time moved around by ``SHIFT`` more pixels, so that no two matrices are the same.
+    Pictures are the images of the folder with as many patches as the first one. Where there are
+    too few, copies follow, each shifted by ``SHIFT`` more pixels, so that no two matrices agree.
     """
     found: list[np.ndarray] = []
-    usable = [image for image in _read_all(folder) if _fits(image, folder, patch_size)]
+    usable = [plane_matrices(image, patch_size)[0].shape for image in _read_all(folder)]
+    alike = [i for i, shape in zip(_read_all(folder), usable, strict=True) if shape == usable[0]]
     for index in range(count):
-        image, turn = usable[index % len(usable)], index // len(usable)
+        image, turn = alike[index % len(alike)], index // len(alike)
         moved = np.roll(image, (SHIFT[0] * turn, SHIFT[1] * turn), axis=(0, 1))
-        found.append(_luma(moved, patch_size))
+        found.append(plane_matrices(moved, patch_size)[0])
     return np.stack(found)
 
 
 def sized_plane(folder: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Return a luma patch matrix of a given shape (M, N), N the square of a patch's side.
+    """Return a luma patch matrix of a given shape (M, N), N the square of the side of a patch.
 
-    Patches of one image, the first ones where it has more than M; of as many images as it takes,
-    one below the other, where it has fewer.
+    Its rows are patches of one image, or of several images below each other if one has too few.
     """
     rows, columns = shape
     side = round(columns**0.5)
@@ -78,16 +90,3 @@ def relative_errors(result: lrfjax.Result) -> list[float]:
 @lru_cache(maxsize=1)
 def _read_all(folder: Path) -> list[Any]:
     return [lrfjax.read_image(path) for path in images(folder)]
-
-
-def _fits(image: np.ndarray, folder: Path, patch_size: tuple[int, int]) -> bool:
-    shapes = [_layout(i, patch_size).matrix_shapes[0] for i in (image, _read_all(folder)[0])]
-    return shapes[0] == shapes[1]
-
-
-def _layout(image: np.ndarray, patch_size: tuple[int, int]) -> Any:
-    return make_layout(image.shape, "YCbCr", (0.5, 0.5), True, patch_size)
-
-
-def _luma(image: np.ndarray, patch_size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(to_matrices(image, layout=_layout(image, patch_size))[0])

@@ -1,7 +1,20 @@
-"""lrfjax: low-rank factorization solvers in JAX, and the image codecs built on them."""
+"""lrfjax: low-rank factorization solvers in JAX, and the image codecs built on them.
+
+The layers, from the bottom up; each imports only from layers above it in this list:
+
+- ``errors``, ``checks``, ``types``: exceptions, checks of arguments, the types of results.
+- ``solvers``: factorize matrices (IMF, NMF, SVD). Knows nothing of images.
+- ``image``: images as arrays: files, colour, patches, quality metrics. Knows nothing of solvers.
+- ``codec``: images to bytes and back.
+- ``evaluation``: measure solvers and codecs: studies, reports, figures, the paper's experiments.
+- ``cli``: the ``lrfjax`` command.
+
+All public names are listed in ``__all__`` and can be imported from ``lrfjax`` itself.
+"""
 
 from importlib.metadata import version as _version
 
+from lrfjax.codec.classic_settings import PAPER_SETTINGS
 from lrfjax.codec.decode import (
     decode,
     imf_decode,
@@ -12,7 +25,6 @@ from lrfjax.codec.decode import (
 )
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.codec.pil import pil_decode, pil_encode
-from lrfjax.codec.settings import PAPER_SETTINGS
 from lrfjax.codec.sweep import imf_sweep, svd_sweep
 from lrfjax.errors import FormatError, InputError, InputTypeError, LrfError, SolverError
 from lrfjax.evaluation.bjontegaard import bd_psnr, bd_rate

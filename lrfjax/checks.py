@@ -1,7 +1,7 @@
-"""Checks of arguments, made before any long work; every message names the argument and value.
+"""Argument checks, made before any long work. Every message names the argument and its value.
 
-Shapes and types are checked always. Values are checked where they are concrete, and left to the
-caller where they are traced (inside ``jit`` or ``vmap``).
+Shapes and types are always checked. Values are checked if they are concrete. Traced values (inside
+``jit`` or ``vmap``) are the caller's responsibility.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ T = TypeVar("T")
 
 
 def is_concrete(*values: Any) -> bool:
-    """Return whether no leaf of the arguments is traced."""
+    """Return True if no leaf of the arguments is traced."""
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
 def lies_on_several_devices(x: Any) -> bool:
-    """Return whether a concrete array is spread or copied over more than one device."""
+    """Return True if ``x`` is a concrete array, sharded or replicated over several devices."""
     return isinstance(x, jax.Array) and is_concrete(x) and len(x.sharding.device_set) > 1
 
 
 def at_hand(x: Any) -> Any:
-    """Return a concrete array on the host, or as it is where it lies on several devices.
+    """Return a concrete array as a NumPy array, or unchanged if it lies on several devices.
 
-    Of such an array the host may not have room for the whole, and may not even see the whole: its
-    devices may belong to several processes. What NumPy and JAX arrays both do is done there.
+    The host may lack the memory for an array on several devices, or see only a part of it if the
+    devices belong to several processes. Use only operations that NumPy and JAX arrays share.
     """
     return x if lies_on_several_devices(x) else np.asarray(x)
 
@@ -44,7 +44,7 @@ def real_array(name: str, x: Any) -> Any:
     """Return ``x`` as a NumPy or JAX array of real numbers.
 
     Raises:
-        InputTypeError: if it is not one (booleans and complex numbers are not).
+        InputTypeError: if ``x`` is not such an array; booleans and complex numbers are refused.
     """
     if not isinstance(x, jax.Array):
         try:
@@ -59,12 +59,12 @@ def real_array(name: str, x: Any) -> Any:
 def matrix(name: str, x: Any) -> Array:
     """Return ``x`` as a floating-point array of at least two axes, none of them empty.
 
-    Integers and half precision become float32; float64 stays where x64 is enabled.
+    Integers and half precision become float32; float64 is kept if x64 is enabled.
 
     Raises:
-        InputTypeError: if it is not a real numeric array.
-        InputError: if it has fewer than two axes, is empty, or holds NaN, infinity, or a number
-            beyond the range of the dtype that it becomes.
+        InputTypeError: if ``x`` is not a real numeric array.
+        InputError: if ``x`` has fewer than two axes, is empty, or holds NaN, infinity, or a number
+            outside the range of the new dtype.
     """
     x = real_array(name, x)
     if x.ndim < 2:
@@ -75,12 +75,12 @@ def matrix(name: str, x: Any) -> Array:
         converted = x.astype(working_dtype(x))
     if is_concrete(x):
         finite(name, converted, x)
-    # device_put, unlike jnp.asarray, compiles nothing for a new shape.
+    # device_put, unlike jnp.asarray, does not compile for each new shape.
     return converted if isinstance(x, jax.Array) else jax.device_put(converted)
 
 
 def working_dtype(x: Any) -> np.dtype:
-    """Return the dtype that an array is computed in: float64 if it is and x64 is on, or float32."""
+    """Return the dtype of the computation: float64 for float64 data if x64 is on, else float32."""
     if x.dtype != np.float64:
         return np.dtype(np.float32)
     return jax.dtypes.canonicalize_dtype(np.float64)
@@ -90,15 +90,16 @@ def finite(name: str, x: Any, given: Any = None) -> None:
     """Raise InputError if a concrete array holds NaN or infinity.
 
     Args:
-        name: what to call it.
+        name: name of the argument in the message.
         x: the array.
-        given: the same before conversion, to quote from; ``x`` by default.
+        given: the array before conversion, quoted in the message; ``x`` by default.
     """
     if lies_on_several_devices(x):
         _finite_on_devices(name, x, x if given is None else given)
         return
     host = np.asarray(x)
-    # A finite sum proves that all is finite, in one cheap pass; an infinite one may be overflow.
+    # A finite sum proves in one cheap pass that all entries are finite. An infinite sum may be
+    # overflow.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(np.sum(host)):
             return
@@ -110,7 +111,7 @@ def finite(name: str, x: Any, given: Any = None) -> None:
 
 
 def _finite_on_devices(name: str, x: Array, given: Any) -> None:
-    """Do as ``finite`` for an array over several devices, of which scalars come to the host."""
+    """Check an array on several devices like ``finite``, with only scalars moved to the host."""
     bad = ~jnp.isfinite(x)
     if not bool(bad.any()):
         return
@@ -126,7 +127,7 @@ def prng_key(name: str, key: Any) -> Array:
     """Return ``key`` if it is one JAX PRNG key, of the new or the old style.
 
     Raises:
-        InputTypeError: if it is not, or is an array of keys.
+        InputTypeError: if ``key`` is something else, or an array of keys.
     """
     dtype, shape = getattr(key, "dtype", None), np.shape(key)
     is_new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
@@ -137,11 +138,11 @@ def prng_key(name: str, key: Any) -> Array:
 
 
 def integer(name: str, value: Any, low: int, high: float = math.inf) -> int:
-    """Return ``value`` as an int within [low, high].
+    """Return ``value`` as an int in [low, high].
 
     Raises:
-        InputTypeError: if it is not an integer (booleans are not).
-        InputError: if it is out of range.
+        InputTypeError: if ``value`` is not an integer; booleans are refused.
+        InputError: if ``value`` is out of range.
     """
     if isinstance(value, (jax.Array, np.ndarray)) and value.ndim == 0:
         value = value.item() if is_concrete(value) else value
@@ -155,11 +156,11 @@ def integer(name: str, value: Any, low: int, high: float = math.inf) -> int:
 
 
 def real(name: str, value: Any, low: float, high: float = math.inf) -> float:
-    """Return ``value`` as a float within [low, high].
+    """Return ``value`` as a float in [low, high].
 
     Raises:
-        InputTypeError: if it is not a real number (booleans are not).
-        InputError: if it is NaN or out of range.
+        InputTypeError: if ``value`` is not a real number; booleans are refused.
+        InputError: if ``value`` is NaN or out of range.
     """
     if isinstance(value, (jax.Array, np.ndarray)) and value.ndim == 0:
         value = value.item()
@@ -173,11 +174,11 @@ def real(name: str, value: Any, low: float, high: float = math.inf) -> float:
 
 
 def integer_pair(name: str, value: Any, low: int, high: int) -> tuple[int, int]:
-    """Return ``value`` as a pair of ints within [low, high].
+    """Return ``value`` as a pair of ints in [low, high].
 
     Raises:
-        InputTypeError: if it is not a pair of integers.
-        InputError: if one is out of range.
+        InputTypeError: if ``value`` is not a pair of integers.
+        InputError: if one of them is out of range.
     """
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
         raise InputTypeError(f"{name} must be a pair of integers, got {value!r}")
@@ -185,11 +186,11 @@ def integer_pair(name: str, value: Any, low: int, high: int) -> tuple[int, int]:
 
 
 def integer_bounds(name: str, bounds: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return a pair (lower, upper) of integers, or of arrays of them, in order, as float64.
+    """Return ``bounds`` as a pair (lower, upper) of float64 arrays of integers, 0-d or 1-d.
 
     Raises:
-        InputTypeError: if it is not a pair of integers (2.0 counts as one, 2.5 does not).
-        InputError: if they are reversed, or too large to be exact in float32.
+        InputTypeError: if a bound is traced or not an integer (2.0 counts as one, 2.5 does not).
+        InputError: if lower exceeds upper, or a magnitude exceeds 2^24, the limit of exact float32.
     """
     if not is_concrete(bounds):
         raise InputTypeError(f"{name} must be concrete, not traced, got {bounds!r}")
@@ -203,7 +204,7 @@ def integer_bounds(name: str, bounds: Any) -> tuple[np.ndarray, np.ndarray]:
         if bound.ndim > 1 or not np.all(np.isfinite(bound) & (bound == np.round(bound))):
             raise InputTypeError(f"{name} must be a pair of integers, got {bounds!r}")
     if np.any(lower > upper):
-        raise InputError(f"{name} must be (lower, upper) in order, got {bounds!r}")
+        raise InputError(f"{name} must be (lower, upper) with lower <= upper, got {bounds!r}")
     if max(np.max(np.abs(lower)), np.max(np.abs(upper))) > 2**24:
         raise InputError(f"{name} must not exceed 2^24 in magnitude, got {bounds!r}")
     return lower, upper
@@ -213,7 +214,7 @@ def one_of(name: str, value: T, choices: Sequence[T]) -> T:
     """Return ``value`` if it is one of ``choices``.
 
     Raises:
-        InputError: if it is not.
+        InputError: if ``value`` is not among them.
     """
     if not any(type(value) is type(c) and value == c for c in choices):
         raise InputError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")

@@ -1,4 +1,4 @@
-"""The exceptions that lrfjax raises, one family under ``LrfError``."""
+"""The exceptions that lrfjax raises, all derived from ``LrfError``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class LrfError(Exception):
 
 
 class InputError(LrfError, ValueError):
-    """An argument has the right type and an impossible value; the message names both."""
+    """An argument has the right type but an invalid value; the message names both."""
 
 
 class InputTypeError(LrfError, TypeError):
@@ -20,4 +20,4 @@ class FormatError(LrfError, ValueError):
 
 
 class SolverError(LrfError, RuntimeError):
-    """A factorization ended in ``Status.FAILED`` where a caller needs its factors."""
+    """A factorization ended in ``Status.FAILED``, and the caller needs its factors."""

@@ -1,6 +1,6 @@
-"""The pytrees that flow between all layers: ``Factors``, ``History``, ``Result``, ``Status``.
+"""The data types that all layers share: ``Factors``, ``History``, ``Result`` and ``Status``.
 
-Everything a solver returns is one of these. They are frozen dataclasses registered with JAX, so
+Every solver returns a ``Result``. The first three are frozen dataclasses registered with JAX, so
 they pass through ``jit``, ``vmap`` and ``tree.map`` like any other pytree.
 """
 
@@ -14,14 +14,14 @@ from jax import Array
 
 
 class Status(enum.IntEnum):
-    """How a solver ended. ``Result.status`` holds it as an int32 array, one for each problem."""
+    """The reason why a solver stopped; ``Result.status`` stores one int32 for each problem."""
 
     ITERATION_LIMIT = 0
-    """All ``num_iters`` sweeps were done."""
+    """The solver ran all ``num_iters`` sweeps."""
     CONVERGED = 1
-    """Nothing changed in a sweep, or a tolerance was met."""
+    """A sweep changed nothing, or a tolerance was met."""
     FAILED = 2
-    """The relative error became NaN or infinite; the factors are not to be used."""
+    """The relative error became NaN or infinite; do not use the factors."""
 
 
 @jax.tree_util.register_dataclass
@@ -30,10 +30,10 @@ class Factors:
     """A pair of factors, X ~ scale * U V^T + offset.
 
     Attributes:
-        u: shape (..., M, R), floating point.
-        v: shape (..., N, R), floating point.
-        scale: shape (...), of the product; None stands for 1.
-        offset: shape (...), added to every entry; None stands for 0.
+        u: left factor, shape (..., M, R), floating point.
+        v: right factor, shape (..., N, R), floating point.
+        scale: multiplier of the product, shape (...); None means 1.
+        offset: constant added to every entry, shape (...); None means 0.
     """
 
     u: Array
@@ -45,33 +45,35 @@ class Factors:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class History:
-    """What was recorded after each sweep; entry k describes the factors after k sweeps.
+    """The convergence history of a solver.
 
-    Entry 0 is the feasible start. After a stop before ``num_iters`` the last values are repeated.
-    Fields that make no sense for a constraint, or were not asked for with ``record``, are None.
+    Entry k describes the factors after ``sweeps[k]`` sweeps, entry 0 the feasible start. If the
+    solver stops before ``num_iters``, the last values are repeated. A field is None if it has no
+    meaning for the constraints, or if ``record`` does not name it.
 
     Attributes:
-        sweeps: shape (..., num_iters / record_every + 1), int32, how many sweeps were done:
-            0, 1, 2, ... unless ``record_every`` says otherwise.
-        objective: same shape, ||X - U V^T||_F^2, weighted and penalised where that is asked for
-            (see ``factorize``). Infinite or zero where the square leaves the range of the dtype;
-            the relative error does not suffer from that.
-        relative_error: same shape, ||X - U V^T||_F / ||X||_F; 0 where X and the residual are zero.
+        sweeps: number of sweeps done, int32, shape (..., num_iters / record_every + 1):
+            0, 1, 2, ... unless ``record_every`` is above 1.
+        objective: ||X - U V^T||_F^2, weighted and penalised if requested (see ``factorize``), same
+            shape. Infinite or zero where the square leaves the range of the dtype; the relative
+            error is not affected.
+        relative_error: ||X - U V^T||_F / ||X||_F, same shape; 0 if X and the residual are zero.
             With weights both norms are weighted: the square root of sum w x^2.
-        bound_share: same shape, the share of the entries of U and V that lie at a bound of their
-            constraint (for NMF: that are zero), in [0, 1]. None for unconstrained factors.
-        num_changed: same shape, int32, how many entries of U and V differ from those that the
-            sweep set off from; 0 in entry 0. None unless a factor is constrained to integers.
-            The first sweep sets off from the start before rounding (see ``imf``), so its count
-            holds the entries that rounding moved.
-        projected_gradient: same shape, the Frobenius norm of the projected gradient of the
-            objective with respect to what is free in both factors (Lin, 2007); 0 at a stationary
-            point. At zeros of an L1 term it is the subgradient of least norm. None for integers.
-        u_change: same shape, ||U - U'||_F / ||U||_F with the U' that the sweeps since the entry
-            before set off from, as for ``num_changed``; 0 in entry 0 and where both are zero.
-        v_change: the same of V.
-        factors: the factors themselves, with the axis of the entries behind the batch axes:
-            (..., num_iters / record_every + 1, M, R). None unless asked for.
+        bound_share: share of the entries of U and V that lie at a bound of their constraint (for
+            NMF: zeros), in [0, 1], same shape. None for unconstrained factors.
+        num_changed: number of entries of U and V that changed since the previous entry, int32,
+            same shape; 0 in entry 0. None unless a factor is constrained to integers. The first
+            sweep starts from the factors before rounding (see ``imf``), so its count includes
+            the entries that rounding changed.
+        projected_gradient: Frobenius norm of the projected gradient of the objective with respect
+            to the free entries of both factors (Lin, 2007), same shape; 0 at a stationary point.
+            At zero entries under an L1 penalty it is the subgradient of least norm. None for
+            integers.
+        u_change: ||U - U'||_F / ||U||_F, where U' is the U of the previous entry (before rounding,
+            as for ``num_changed``), same shape; 0 in entry 0, and if U and U' are zero.
+        v_change: the same for V.
+        factors: factors of every entry, with the entry axis after the batch axes: U has shape
+            (..., num_iters / record_every + 1, M, R). None unless ``record`` names it.
     """
 
     sweeps: Array
@@ -88,15 +90,15 @@ class History:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Result:
-    """What every solver returns.
+    """The result of every solver.
 
     Attributes:
         factors: U of shape (..., M, R) and V of shape (..., N, R).
-        history: what was recorded after each sweep.
-        num_iters: shape (...), int32, how many sweeps were done.
-        status: shape (...), int32, a ``Status``.
-        restarts: with several starts, the histories of all of them, shape (..., num_restarts,
-            entries); the factors and the history are those of the best. Otherwise None.
+        history: convergence history.
+        num_iters: number of sweeps done, int32, shape (...).
+        status: a ``Status``, int32, shape (...).
+        restarts: histories of all starts, shape (..., num_restarts, entries), if there are several
+            starts; ``factors`` and ``history`` are those of the best one. Otherwise None.
     """
 
     factors: Factors

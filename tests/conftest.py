@@ -1,8 +1,15 @@
-"""Shared fixtures: a photograph's patch matrix, and a count of compilations."""
+"""Shared fixtures, the compilation cache of the suite, and a count of compilations."""
 
 import os
+import shutil
+from pathlib import Path
 
+# Before jax is imported. The workers, all modules, the processes that tests start and later runs
+# share what is compiled.
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax
 import numpy as np
@@ -10,7 +17,20 @@ import pytest
 
 from lrfjax.evaluation.sample import sample_image
 
+CACHE = Path(__file__).parents[1] / ".jax_cache"
+CACHE_LIMIT = 2**30
+"""Bytes beyond which the cache holds mostly programs of old code."""
+
 _COMPILATIONS = []
+_MAX_MAPPINGS = 30_000
+"""Linux limits the memory mappings of a process to 65,530, and compiled programs need several."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Drop a cache that old code has filled, in the process that starts the workers."""
+    is_worker = hasattr(config, "workerinput")
+    if not is_worker and sum(path.stat().st_size for path in CACHE.glob("*")) > CACHE_LIMIT:
+        shutil.rmtree(CACHE)
 
 
 def _listen(event: str, duration: float, **_: object) -> None:
@@ -22,27 +42,30 @@ jax.monitoring.register_event_duration_secs_listener(_listen)
 
 
 class CompilationCounter:
-    """Counts what the backend compiled since it was made, helper programs included."""
+    """Counts the programs that were compiled, or loaded from the cache, since it was made."""
 
     def __init__(self) -> None:
         self.start = len(_COMPILATIONS)
 
     @property
     def count(self) -> int:
-        """Programs compiled so far."""
+        """Programs so far, helper programs included."""
         return len(_COMPILATIONS) - self.start
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _release_compiled_programs():
-    """Drop what a module compiled: each program maps memory, and Linux limits the mappings."""
+    """Drop what was compiled when the memory mappings of this process come near the limit."""
     yield
-    jax.clear_caches()
+    mappings = Path("/proc/self/maps")
+    if not mappings.exists() or mappings.read_bytes().count(b"\n") > _MAX_MAPPINGS:
+        jax.clear_caches()
 
 
 @pytest.fixture
 def compilations() -> CompilationCounter:
-    """A counter that starts at zero."""
+    """A counter that starts at zero, with nothing compiled in this process."""
+    jax.clear_caches()
     return CompilationCounter()
 
 

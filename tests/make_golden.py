@@ -61,7 +61,7 @@ def noise(height: int, width: int) -> np.ndarray:
 def in_tiles(patches: int, image: np.ndarray, **params: object) -> bytes:
     """Encode with tiles of so many patches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "MAX_TILE_PATCHES", patches)
+        patch.setattr(tiles, "PATCHES_PER_TILE", patches)
         return IMF(image, **params)
 
 

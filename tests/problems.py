@@ -1,6 +1,32 @@
-"""Matrices that several test modules factorize, and exact objectives."""
+"""What the tests of the solvers share: shapes, constraints, matrices and exact objectives.
 
+Each combination of shape, rank bucket, number of sweeps and kind of model compiles once. So tests
+take these unless another one is the point, and look at every sweep of one solve.
+"""
+
+import jax
 import numpy as np
+
+import lrfjax
+
+EPS = np.finfo(np.float32).eps
+SHAPE, RANK, SWEEPS = (18, 12), 3, 6
+BATCH = 40
+BOX = lrfjax.IntegerBox(np.float32(-5), np.float32(6))
+CONSTRAINTS = {
+    "integers": (BOX, BOX),
+    "non-negative": (lrfjax.NonNegative(), lrfjax.NonNegative()),
+    "real": (lrfjax.Real(), lrfjax.Real()),
+    "box": (lrfjax.Box(np.float32(-2), np.float32(1)), lrfjax.Box(np.float32(-9), np.float32(9))),
+    "mixed": (BOX, lrfjax.Real()),
+}
+
+
+def every_sweep(solve, x, rank, num_iters, **options):
+    """Return the result of one solve of a batch, and its factors after 0, 1, 2, ... sweeps."""
+    result = solve(x, rank, num_iters=num_iters, record=("factors",), **options)
+    kept = jax.tree.map(np.asarray, result.history.factors)
+    return result, [jax.tree.map(lambda a, k=k: a[:, k], kept) for k in range(num_iters + 1)]
 
 
 def integer_matrices(seed: int, count: int, shape: tuple[int, int], size: int) -> np.ndarray:

@@ -36,7 +36,7 @@ def start(*shape):
 
 
 def solve(x, **options):
-    return lrfjax.imf(x, 3, num_iters=3, record=[], **options)
+    return lrfjax.imf(x, 3, num_iters=3, record=("num_changed", "factors"), **options)
 
 
 def keep_programs():
@@ -78,7 +78,9 @@ def compare(sharded, single):
 
 def exact(result):
     """Return what is exact with integers: all that does not depend on the order of sums."""
-    return result.factors, result.history.objective, result.num_iters, result.status
+    history = result.history
+    kept = history.objective, history.num_changed, history.factors
+    return result.factors, kept, result.num_iters, result.status
 
 
 def lie(result, count):
@@ -122,6 +124,9 @@ def one_process():
     errors = [float(r.history.relative_error[0]) for r in (sharded, single)]
     gap = float(np.abs(products[0] - products[1]).max() / np.linalg.norm(rows, 2))
     found["rows svd"] = [gap, errors, lie(sharded, 8), collectives()]
+
+    histories = [lrfjax.nmf(abs(x), 3, num_iters=3).history for x in (shard_rows(rows), rows)]
+    found["nmf rows"] = [np.asarray(history.objective).tolist() for history in histories]
 
     # Two batch axes, of which the second is cut, and the rows; weights and a start on the host.
     devices = np.array(jax.devices()).reshape(2, 4)

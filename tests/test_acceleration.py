@@ -170,13 +170,13 @@ def test_the_best_restart_is_found_at_any_scale():
         (lrfjax.nmf, {"num_passes": 0}, "num_passes must be at least 1, got 0"),
         (lrfjax.nmf, {"change_tol": -1}, "change_tol must be at least 0.0, got -1"),
         (lrfjax.nmf, {"gradient_tol": np.nan}, "gradient_tol must be at least 0.0, got nan"),
-        (lrfjax.factorize, {"joint_moves": True}, "joint_moves=True needs a factor of integers"),
-        (lrfjax.nmf, {"fixed_length": True, "tol": 0.1}, "fixed_length=True does all sweeps"),
+        (lrfjax.factorize, {"joint_moves": True}, "joint_moves=True needs an integer factor"),
+        (lrfjax.nmf, {"fixed_length": True, "tol": 0.1}, "fixed_length=True runs all sweeps"),
         (lrfjax.nmf, {"init": "balanced", "num_restarts": 2}, "num_restarts=2 with init"),
         (
             lrfjax.imf,
             {"joint_moves": True, "weights": np.ones((4, 3))},
-            "joint_moves=True does not go with weights",
+            "joint_moves=True does not support weights",
         ),
     ],
 )

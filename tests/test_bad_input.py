@@ -250,9 +250,9 @@ def test_settings_of_single_codecs(encode, params, error, message):
 
 def test_targets_that_cannot_be_met():
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    with pytest.raises(lrfjax.InputError, match="the least for this image"):
+    with pytest.raises(lrfjax.InputError, match="this image takes at least"):
         lrfjax.imf_encode(noise, target_bpp=0.01)
-    with pytest.raises(lrfjax.InputError, match="the most for this image"):
+    with pytest.raises(lrfjax.InputError, match="this image reaches at most"):
         lrfjax.imf_encode(noise, target_psnr=150)
 
 

@@ -1,7 +1,9 @@
-"""The counts that the roofline divides by, and how the suite runs what it lists."""
+"""The counts behind the roofline, and every benchmark of the suite on tiny input."""
 
+import contextlib
 import doctest
 import importlib
+import io
 import json
 import re
 import sys
@@ -10,13 +12,17 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 import lrfjax
 from benchmarks import __main__ as runner
-from benchmarks import costs, report, roofline
-from benchmarks.suite import SUITE, Benchmark
+from benchmarks import costs, harness, page, roofline
+from benchmarks.suite import SUITE, Entry
+from benchmarks.summary import summary
+from lrfjax.evaluation.sample import sample_image
 
 ROOT = Path(__file__).parent.parent
 SOLVERS = ("imf", "nmf", "svd")
@@ -99,60 +105,132 @@ def test_a_floor_is_what_binds_at_the_faster_copy():
     assert ceilings.floor(costs.Cost(100, 200)) == 20.0
 
 
-def test_rows_are_written_whole_with_the_machine_and_its_versions(tmp_path):
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Folders of tiny input: two pictures, and numbers that stand for the published ones."""
+    folder = tmp_path_factory.mktemp("input")
+    data, reference = folder / "data", folder / "reference"
+    data.mkdir()
+    reference.mkdir()
+    codec, sweeps = (
+        ["image,method,quality,bpp,psnr_db"],
+        ["image,channel,rank,sweep,relative_error"],
+    )
+    for number, left in enumerate((180, 260), 1):
+        name = f"kodim{number:02}"
+        Image.fromarray(sample_image()[80:144, left : left + 96]).save(data / f"{name}.png")
+        for method in ("IMF", "SVD", "JPEG"):
+            codec += [f"{name}.png,{method},{q},{0.1 * q},{20 + q}" for q in (2, 10, 30)]
+        sweeps += [f"{name},{c},4,{sweep},0.1" for c in ("Y", "Cb") for sweep in (1, 2, 5, 10)]
+    (reference / "published_kodak.csv").write_text("\n".join(codec) + "\n")
+    (reference / "imf_objective.csv").write_text("\n".join(sweeps) + "\n")
+    return {"data": data, "photos": data, "reference": reference}
+
+
+@pytest.mark.parametrize("entry", SUITE, ids=lambda entry: entry.name)
+def test_every_benchmark_runs_on_tiny_input(entry, places, tmp_path):
+    target = tmp_path / "results" / f"{entry.name}.json"
+    _, _, *arguments = entry.command(places, target, tmp_path / "figures", quick=True)[1:]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        rows = harness.run(entry.benchmark, arguments)
+    plt.close("all")
+    document = harness.read(target)
+    assert document["rows"] == json.loads(json.dumps(harness.plain(rows)))
+    assert document["rows"]
+    assert {"python", "jax", "lrfjax"} <= set(document["machine"]["versions"])
+    for name in entry.figures:
+        with Image.open(tmp_path / "figures" / name) as picture:
+            assert picture.width > 100
+    # The page is made from the file alone, and says what the command printed.
+    text = page.render(tmp_path, [entry])
+    shown = entry.benchmark.show(document["rows"]).strip()
+    assert shown
+    assert shown in text
+    assert shown in printed.getvalue()
+    assert entry.describe() in text
+
+
+def test_rows_are_plain_and_written_whole(tmp_path):
     target = tmp_path / "new" / "rows.json"
-    report.write_json(target, [{"benchmark": "a", "median_s": np.float32(0.5)}], "scipy")
-    (row,) = json.loads(target.read_text())
-    assert row["median_s"] == 0.5
-    assert {"python", "jax", "lrfjax", "scipy"} <= set(row["versions"])
-    assert row["device"] == "cpu"
+    harness.write(target, "a", [{"median_s": np.float32(0.5), "psnr": np.inf}], "scipy")
+    document = harness.read(target)
+    assert document["rows"] == [{"median_s": 0.5, "psnr": None}]
+    assert {"python", "jax", "lrfjax", "scipy"} <= set(document["machine"]["versions"])
+    assert document["machine"]["device"] == "cpu"
     with pytest.raises(TypeError):
-        report.write_json(target, [{("not", "a key"): 1}])
-    assert json.loads(target.read_text()) == [row]  # the old file is still whole
+        harness.write(target, "a", [{"value": object()}])
+    assert harness.read(target) == document
 
 
-def test_the_suite_has_what_readme_tells_to_run_and_every_other_benchmark():
-    listed = {benchmark.arguments[0] for benchmark in SUITE} | {"benchmarks"}
-    text = (ROOT / "README.md").read_text()
-    told = set(re.findall(r"python -m (benchmarks(?:\.\w+)?)", text))
-    assert "benchmarks.fidelity" in told
-    assert told <= listed
-    assert {b.section for b in SUITE if f"**{b.section}.**" not in text} == set()
-    there = {f"benchmarks.{path.stem}" for path in (ROOT / "benchmarks").glob("*.py")}
-    runnable = {
-        name
-        for name in there
-        if "\ndef main()" in (ROOT / f"{name.replace('.', '/')}.py").read_text()
+def test_the_page_of_results_is_what_the_stored_rows_give():
+    assert (ROOT / "benchmarks/README.md").read_text() == page.render(ROOT / "benchmarks")
+
+
+def test_the_summary_of_the_readme_is_what_the_stored_rows_give():
+    assert summary(ROOT / "benchmarks") in (ROOT / "README.md").read_text()
+
+
+def test_every_benchmark_is_in_the_suite_and_every_result_has_an_entry():
+    there = {
+        path.stem
+        for path in (ROOT / "benchmarks").glob("*.py")
+        if "\nBENCHMARK = " in path.read_text()
     }
-    # One trains, the other is what runs the suite.
-    assert runnable - listed == {"benchmarks.train_contexts", "benchmarks.__main__"}
-
-
-def test_every_command_of_the_suite_is_there_and_named_once():
-    names = [benchmark.name for benchmark in SUITE]
+    assert {entry.module for entry in SUITE} == there
+    names = [entry.name for entry in SUITE]
     assert len(set(names)) == len(names)
-    places = {"DATA": "d", "REFERENCE": "r", "PHOTOS": "p", "OUT": "o"}
-    for benchmark in SUITE:
-        module = benchmark.command(places)[2]
-        source = ROOT / Path(*module.split("."))
-        assert source.is_dir() or source.with_suffix(".py").is_file(), module
-        assert "{" not in " ".join(benchmark.command(places, quick=True))
-        assert benchmark.missing(places) == []
+    stored = {path.stem for path in (ROOT / "benchmarks/results").glob("*.json")}
+    assert stored <= set(names)
+    told = set(re.findall(r"python -m benchmarks\.(\w+)", (ROOT / "README.md").read_text()))
+    assert told <= there
 
 
-def test_what_has_no_data_is_skipped_and_what_fails_is_told(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "no such folder", "--reference", "."], "--data no such folder is not a folder"),
+        (["--reference", "."], "the following arguments are required: --data"),
+        (["--data", ".", "--reference", ".", "--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_a_bad_argument_is_named_before_any_work(arguments, message, capsys):
+    entry = next(entry for entry in SUITE if entry.name == "fidelity")
+    with pytest.raises(SystemExit):
+        harness.run(entry.benchmark, arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_images_and_a_missing_package_are_refused(tmp_path, capsys):
+    entry = next(entry for entry in SUITE if entry.name == "fidelity")
+    with pytest.raises(SystemExit, match=r"no \*.png in"):
+        harness.run(entry.benchmark, ["--data", str(tmp_path), "--reference", str(tmp_path)])
+    needy = harness.Benchmark(
+        "needy", "", lambda _: [], lambda _: "", folders=(), packages=("no-such",)
+    )
+    with pytest.raises(SystemExit):
+        harness.run(needy, [])
+    assert "needs no-such" in capsys.readouterr().err
+    assert harness.run(needy, ["--quick"]) == []
+
+
+def test_entries_without_their_folder_are_skipped_and_failures_are_told(
+    tmp_path, monkeypatch, capsys
+):
     suite = (
-        Benchmark("needs", "A", ("platform", "{REFERENCE}")),
-        Benchmark("works", "B", ("platform",)),
-        Benchmark("breaks", "C", ("no_such_module_here",)),
+        Entry("needs", "A", "fidelity"),
+        Entry("works", "B", "overview"),
+        Entry("breaks", "C", "overview", ("--nonsense",)),
     )
     monkeypatch.setattr(runner, "SUITE", suite)
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "--out", str(tmp_path)])
+    arguments = ["benchmarks", "--out", str(tmp_path), "--quick"]
+    monkeypatch.setattr(sys, "argv", arguments)
     assert runner.main() == 1
     told = capsys.readouterr().out
-    assert "skipped: needs --reference" in told
-    assert "FAILED with status 1" in told
-    assert "platform" in (tmp_path / "works.txt").read_text()
-    assert not (tmp_path / "needs.txt").exists()
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "--out", str(tmp_path), "--only", "works"])
-    assert runner.main() == 0
+    assert "skipped: needs --data and --reference" in told
+    assert "FAILED with status 2" in told
+    assert "## B" in (tmp_path / "README.md").read_text()
+    monkeypatch.setattr(sys, "argv", [*arguments, "--only", "unknown"])
+    with pytest.raises(SystemExit):
+        runner.main()
+    assert "no benchmark unknown" in capsys.readouterr().err

@@ -11,7 +11,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.evaluation.classification.classifier import (
     accuracy,
-    agreement,
     load_classifier,
     read_labels,
     resize_and_crop,
@@ -178,17 +177,17 @@ def test_scores_are_what_counting_gives():
     assert 0 < top1 < top5 < 1
 
 
-def test_agreement_is_about_the_original():
+def test_accuracy_against_the_classes_of_others():
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(2, 40, 12))
-    assert agreement(a, a) == agreement(a, 3 * a - 1) == (1, 1)
-    assert agreement(a, b) == accuracy(b, a.argmax(axis=1))
+    classes = a.argmax(axis=1)
+    assert accuracy(a, classes) == accuracy(3 * a - 1, classes) == (1, 1)
     order = rng.permutation(40)
-    assert agreement(a[order], b[order]) == pytest.approx(agreement(a, b))
+    assert accuracy(b[order], classes[order]) == pytest.approx(accuracy(b, classes))
     # The decoded image's third guess is right, which is not the original's third guess.
     original, decoded = np.array([[9.0, 1, 2, 3, 4, 5, 6]]), np.array([[7.0, 9, 8, 0, 0, 0, 0]])
-    assert agreement(original, decoded) == (0, 1)
-    assert agreement(decoded, original) == (0, 0)
+    assert accuracy(decoded, original.argmax(axis=1)) == (0, 1)
+    assert accuracy(original, decoded.argmax(axis=1)) == (0, 0)
 
 
 def test_scores_refuse_what_has_no_answer():
@@ -197,9 +196,8 @@ def test_scores_refuse_what_has_no_answer():
         (lambda: top_k(logits, 7), InputError, "k must be between 1 and 6"),
         (lambda: top_k(logits[0], 1), InputError, "shape"),
         (lambda: top_k(np.array([["a"]]), 1), InputTypeError, "numbers"),
-        (lambda: agreement(logits, logits[:5]), InputError, "logits_b must have shape"),
-        (lambda: agreement(logits[:0], logits[:0]), InputError, "none of them 0"),
-        (lambda: agreement(logits, logits * np.nan), InputError, "logits_b must be finite"),
+        (lambda: accuracy(logits[:0], np.arange(0)), InputError, "none of them 0"),
+        (lambda: accuracy(logits * np.nan, np.arange(6)), InputError, "logits must be finite"),
         (lambda: accuracy(logits, np.arange(5)), InputError, "labels must have shape"),
         (lambda: accuracy(logits, np.arange(1, 7)), InputError, "labels must be from 0 to 5"),
         (lambda: accuracy(logits, np.ones(6)), InputTypeError, "labels must be integers"),

@@ -6,8 +6,8 @@ import pytest
 
 import lrfjax
 from lrfjax.codec import tiles
+from lrfjax.codec.classic_settings import make_layout, resolve_ranks
 from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.settings import make_layout, resolve_ranks
 from tests.make_golden import deep, drawing, with_alpha
 
 IMF, SVD, NMF = lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode
@@ -236,7 +236,7 @@ def test_contexts_take_fewer_bytes_than_deflate(photo):
 def test_tiles_hardly_show(patches, photo, monkeypatch):
     whole = IMF(photo, quality=40)
     one = lrfjax.decode(whole)
-    monkeypatch.setattr(tiles, "MAX_TILE_PATCHES", patches)
+    monkeypatch.setattr(tiles, "PATCHES_PER_TILE", patches)
     data = IMF(photo, quality=40)
     header = lrfjax.read_factors(data).header
     rows = {1: [1] * 6, 17: [2] * 3, 40: [5, 1]}[patches]
@@ -251,7 +251,7 @@ def test_tiles_hardly_show(patches, photo, monkeypatch):
 
 
 def test_tiles_of_an_even_dial_are_rendered_as_they_will_be_decoded(photo, monkeypatch):
-    monkeypatch.setattr(tiles, "MAX_TILE_PATCHES", 20)
+    monkeypatch.setattr(tiles, "PATCHES_PER_TILE", 20)
     data = IMF(photo, target_psnr=32.0)
     assert abs(psnr(photo, lrfjax.decode(data)) - 32) <= 0.1
 

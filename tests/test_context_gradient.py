@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.entropy import dictionary_coder
 from lrfjax.codec.entropy.checkerboard import checkerboard
 from lrfjax.codec.entropy.context_gradient import rate_gradient, slopes
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, Stack, walk
-from lrfjax.codec.entropy.frequency_contexts import BANDS, WEIGHT_ONE
+from lrfjax.codec.entropy.frequency_contexts import WEIGHT_ONE
 
 
 class FixedSource(DecidingSource):

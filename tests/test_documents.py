@@ -24,13 +24,27 @@ def test_the_examples_of_the_readme_run():
         exec(compile(block, "README.md", "exec"), {})
 
 
-def test_the_readme_names_files_that_exist():
+@pytest.mark.parametrize("page", ["README.md", "lrfjax/README.md", "benchmarks/README.md"])
+def test_pages_link_to_files_that_exist(page):
+    links = re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / page).read_text())
+    assert links
+    for link in links:
+        assert ((ROOT / page).parent / link).exists(), link
+
+
+def test_the_readme_is_short_enough_for_a_newcomer():
     text = (ROOT / "README.md").read_text()
-    for path in re.findall(r"\]\(([\w./-]+)\)", text):
-        assert (ROOT / path).exists(), path
+    assert len(text.splitlines()) <= 200
+    assert len(text.split()) <= 1800
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def _notebooks():
+    """The first notebook in every run, the others before a release."""
+    first, *others = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    return [first, *(pytest.param(path, marks=pytest.mark.slow) for path in others)]
+
+
+@pytest.mark.parametrize("path", _notebooks(), ids=lambda path: path.stem)
 def test_notebooks_run_from_start_to_end(path):
     cells = json.loads(path.read_text())["cells"]
     names = {}

@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lrfjax
+from lrfjax.codec.atoms import ATOMS, BANDS
 from lrfjax.codec.entropy import (
     ans,
     deflate,
@@ -23,7 +24,7 @@ from lrfjax.codec.entropy.ans import (
     table_from_counts,
     uniform,
 )
-from lrfjax.codec.entropy.frequency_contexts import ATOMS, BANDS, MAX_MAGNITUDE
+from lrfjax.codec.entropy.frequency_contexts import MAX_MAGNITUDE
 from lrfjax.codec.entropy.magnitudes import ESCAPE, MAX_ENTRY, NUM_CLASSES
 from lrfjax.codec.quantize import Range, quantize, scale_at_least
 

@@ -10,8 +10,8 @@ from scipy.interpolate import PchipInterpolator
 
 import lrfjax
 from lrfjax.codec.accounting import account
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.container import DictionaryHeader
-from lrfjax.codec.entropy.frequency_contexts import BANDS
 from lrfjax.evaluation import compare
 from lrfjax.evaluation.describe import describe
 from lrfjax.evaluation.rate_distortion import rising_part
@@ -140,10 +140,22 @@ def test_collage_picks_the_nearest_rates(curves, photo):
     targets = [curves["IMF"][1]["bit rate (bpp)"] * 1.01]
     figure = lrfjax.vis_collage(curves, bpps=targets, original=photo)
     axes = figure.axes
-    assert len(axes) == 4
+    assert len(axes) == 1 + len(curves)
     assert np.array_equal(axes[0].images[0].get_array(), photo)
     assert np.array_equal(axes[1].images[0].get_array(), curves["IMF"][1]["reconstructed"])
     assert "bpp" in axes[1].get_title()
+
+
+def test_collage_shows_the_original_once_and_keeps_pixels(curves, photo):
+    crop = slice(8, 68), slice(4, 74)
+    figure = lrfjax.vis_collage(curves, [0.2, 0.8], photo, crop)
+    assert len(figure.axes) == 1 + 2 * len(curves)
+    figure.set_dpi(100)
+    figure.canvas.draw()
+    drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    enlarged = photo[crop].repeat(2, axis=0).repeat(2, axis=1)
+    tops = range(len(drawn) - len(enlarged))
+    assert sum(np.array_equal(drawn[k : k + 120, :140], enlarged) for k in tops) == 1
 
 
 def test_vis_image_shows_the_pixels(photo):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import lrfjax
 from lrfjax.codec import container, dictionaries, planes, tiles
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.container import Finish
 from lrfjax.codec.entropy import ans
-from lrfjax.codec.entropy.frequency_contexts import BANDS
 from tests import reference_decoder
 from tests.make_golden import FILES, checksum, read, sums
 

@@ -250,8 +250,8 @@ ONES = (np.ones((4, 2), np.float32), np.ones((3, 2), np.float32))
             "constraint must be .*NonNegative",
         ),
         ({"constraint": (BOX,)}, lrfjax.InputTypeError, "constraint must be one or a pair"),
-        ({"constraint": lrfjax.IntegerBox(2, 1)}, lrfjax.InputError, "constraint must be .* order"),
-        ({"constraint": lrfjax.Box(2.0, 1.0)}, lrfjax.InputError, "constraint must .* in order"),
+        ({"constraint": lrfjax.IntegerBox(2, 1)}, lrfjax.InputError, "constraint must be .* <= "),
+        ({"constraint": lrfjax.Box(2.0, 1.0)}, lrfjax.InputError, "constraint must .* <= upper"),
         (
             {"constraint": lrfjax.Box(np.zeros(3), 1.0)},
             lrfjax.InputError,

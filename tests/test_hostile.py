@@ -1,6 +1,7 @@
 """Hostile input is refused: at once where it claims too much, and never with another error."""
 
-import time
+import itertools
+import sys
 import tracemalloc
 import zlib
 
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 import lrfjax
 from lrfjax.codec import container, tiles
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
 from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
 from lrfjax.codec.entropy import ans, dictionary_coder, factor_coder, magnitudes, trained
-from lrfjax.codec.entropy.frequency_contexts import BANDS
 from tests import fuzzing
 from tests.make_golden import FILES, read
 
@@ -118,19 +119,17 @@ def test_the_headers_to_be_spoiled_are_fine():
         container._read_header(b"".join(good for good, _ in template), 10_000)
 
 
-def test_a_thousand_hostile_headers_are_refused_in_no_time():
+def test_a_thousand_hostile_headers_are_refused_with_little_work():
     rng = np.random.default_rng(0)
-    slow = {}
     for _ in range(1000):
         data = headed("dct_gray", hostile_header(rng))
-        times = []
-        while not times or (min(times) >= 0.01 and len(times) < 5):
-            start = time.perf_counter()
+        num_calls = itertools.count()
+        sys.setprofile(lambda frame, event, argument, n=num_calls: next(n))
+        try:
             refused(data)
-            times.append(time.perf_counter() - start)
-        if min(times) >= 0.01:
-            slow[data.hex()] = min(times)
-    assert not slow
+        finally:
+            sys.setprofile(None)
+        assert next(num_calls) < 2000, data.hex()
 
 
 @pytest.mark.parametrize("name", ["dct_rgb", "svd_rgb", "imf_linear", "imf_paper"])

@@ -4,7 +4,6 @@ import io
 import itertools
 import sys
 import threading
-import time
 
 import jax
 import numpy as np
@@ -20,12 +19,14 @@ from lrfjax.codec.dictionary_encode import ImageEncoder
 from lrfjax.image import reading
 
 NUM_TILES = 6
+SECONDS = 60
+"""Limit for what other threads do."""
 
 
 @pytest.fixture
 def image(photo, monkeypatch):
     """An image of six tiles, the last of them cut."""
-    monkeypatch.setattr(tiles, "MAX_TILE_PATCHES", 8)
+    monkeypatch.setattr(tiles, "PATCHES_PER_TILE", 8)
     return photo[:91, :117]
 
 
@@ -43,14 +44,16 @@ def test_no_number_or_order_of_threads_changes_bytes_or_pixels(image, workers, m
     ended = []
 
     def late(function):
-        calls = itertools.count()
+        calls, second_ended = itertools.count(), threading.Event()
 
         def call(*arguments):
             index = next(calls)
             result = function(*arguments)
-            # The first that the threads begin ends after the second.
-            time.sleep(0.4 if index == 1 else 0)
+            # The first call of the threads ends after the second one.
+            assert index != 1 or second_ended.wait(SECONDS)
             ended.append(index)
+            if index == 2:
+                second_ended.set()
             return result
 
         return call
@@ -71,39 +74,46 @@ def test_no_number_or_order_of_threads_changes_bytes_or_pixels(image, workers, m
 def test_results_come_in_order_and_few_are_held(count, workers):
     workers(count)
     began, ended, told = [], [], []
+    beginnings = threading.Semaphore(0)
+    ends = [threading.Event() for _ in range(9)]
 
     def call(item):
         began.append(item)
-        # Every second one takes longer than the one after it.
-        time.sleep(0.05 if item % 2 else 0)
+        beginnings.release()
+        # With several threads, every second call ends after the next one.
+        assert count == 1 or item % 2 == 0 or ends[item + 1].wait(SECONDS)
         ended.append(item)
+        ends[item].set()
         return item
 
-    most = 0
-    for taken, item in enumerate(
-        parallel.in_order(call, range(9), lambda *both: told.append(both)), 1
-    ):
+    results = parallel.in_order(call, range(9), lambda *both: told.append(both))
+    known = 0
+    for taken, item in enumerate(results, 1):
         assert item == taken - 1
-        time.sleep(0.06)
-        most = max(most, len(began) - taken)
-    assert most == (count if count > 1 else 0)
+        # The first call runs alone; from then on, so many calls are ahead.
+        ahead = count if count > 1 and taken > 1 else 0
+        while known < min(taken + ahead, 9):
+            assert beginnings.acquire(timeout=SECONDS)
+            known += 1
+        assert len(began) == known
     assert (ended == sorted(ended)) == (count == 1)
     assert told == [(n, 9) for n in range(10)]
 
 
 def test_errors_and_ends_leave_no_call(workers):
     workers(2)
-    begun, running = [], []
+    begun, running, failed = [], [], threading.Event()
 
     def work(item):
         begun.append(item)
         running.append(item)
-        time.sleep(0.02)
+        assert item <= 3 or failed.wait(SECONDS)
         running.remove(item)
         return item
 
     def fail(item):
         if item == 3:
+            failed.set()
             raise KeyError("three")
         return work(item)
 

@@ -1,4 +1,4 @@
-"""Means of rate-distortion curves over images, their smoothing and their figures."""
+"""Means of rate-distortion curves over images, and their figures."""
 
 from dataclasses import replace
 
@@ -9,7 +9,6 @@ from matplotlib.colors import to_hex
 
 import lrfjax
 from lrfjax.evaluation.compressai import PublishedCurve
-from lrfjax.evaluation.loess import loess
 from lrfjax.evaluation.mean_curves import bd_table, interpolate, mean_curve
 from lrfjax.evaluation.plots import METHOD_COLORS, method_color, plot_mean_curves, save_figure
 from lrfjax.evaluation.rate_distortion import quality_at, similarity_decibels
@@ -59,43 +58,7 @@ def _lines(method="imf", gain=0.0, images=(30.0, 33.0, 39.0)):
     return rows
 
 
-def _reference_loess(x, y, place, span, degree):
-    """Return a local fit by polyfit, whose weights are those of residuals before squaring."""
-    distance = np.abs(x - place)
-    width = np.sort(distance)[int(np.ceil(span * len(x))) - 1]
-    weight = np.clip(1 - (distance / width) ** 3, 0, None) ** 3
-    return np.polyval(np.polyfit(x, y, degree, w=np.sqrt(weight)), place)
-
-
-@pytest.mark.parametrize("degree", [0, 1, 2, 3])
-@pytest.mark.parametrize("span", [0.3, 0.4, 1.0])
-def test_loess_is_a_weighted_polynomial_fit(degree, span):
-    rng = np.random.default_rng(degree)
-    x, at = rng.uniform(-2, 1, 40), np.linspace(-1.8, 0.8, 13)
-    y = np.sin(3 * x) + 0.2 * rng.normal(size=40)
-    expected = [_reference_loess(x, y, place, span, degree) for place in at]
-    assert np.allclose(loess(x, y, at, span, degree), expected, atol=1e-9)
-    # The units of either axis make no difference.
-    scaled = loess(1e6 * x + 5e6, 1e-5 * y + 3, 1e6 * at + 5e6, span, degree)
-    assert np.allclose(scaled, 1e-5 * np.array(expected) + 3, rtol=1e-9, atol=0)
-
-
-def test_loess_reproduces_its_polynomial_and_ends_with_the_data():
-    x = np.linspace(0, 1, 12) ** 2
-    values = loess(x, 3 * x**2 - x, [-0.01, 0.0, 0.37, 1.0, 1.01])
-    assert np.isnan(values[[0, 4]]).all()
-    assert np.allclose(values[1:4], [0, 3 * 0.37**2 - 0.37, 2])
-    # Between points of a regular grid several are as far as the furthest.
-    grid = np.arange(4.0)
-    assert np.allclose(loess(grid, grid**2, [0.5, 1.0, 1.5], span=0.1), [0.25, 1, 2.25])
-    assert np.isnan(loess(grid[:3], grid[:3], [1.0])).all()
-    # Points of equal x are one.
-    twice = np.repeat(x, 2)
-    noisy = 3 * twice**2 - twice + np.tile([0.5, -0.5], 12)
-    assert np.allclose(loess(twice, noisy, x), 3 * x**2 - x)
-
-
-@pytest.mark.parametrize("method", ["pchip", "linear", "loess"])
+@pytest.mark.parametrize("method", ["pchip", "linear"])
 def test_interpolation_between_points_and_not_beyond(method):
     psnr = 30 + 6 * np.log10(RATES)
     values = interpolate(RATES, psnr, [[0.0, 0.09], [0.2, 0.9], [0.91, np.nan]], method)
@@ -182,7 +145,7 @@ def test_bd_table_image_by_image():
     assert np.allclose(bd_table(rows, metric="ms_ssim")["imf"].bd_psnr, 0.75)
     assert np.allclose(bd_table(rows, metric="ssim")["imf"].bd_psnr, 0.5)
     assert np.allclose(bd_table(rows, anchor="imf")["jpeg"].bd_psnr, -1.5)
-    assert np.allclose(bd_table(rows, rates=(0, np.inf), method="akima")["imf"].bd_psnr, 1.5)
+    assert np.allclose(bd_table(rows, rates=(0, np.inf))["imf"].bd_psnr, 1.5)
 
 
 def test_bd_table_counts_images_with_a_common_interval():
@@ -225,10 +188,6 @@ def test_bad_arguments_are_refused():
         bd_table(rows)
     with pytest.raises(lrfjax.InputError, match="rates must be"):
         bd_table(rows, "imf", rates=(1.5, 0.1))
-    with pytest.raises(lrfjax.InputError, match=r"span must be above 0"):
-        loess([1, 2, 3, 4], [1, 2, 3, 4], [2], 0)
-    with pytest.raises(lrfjax.InputError, match="x must have one y each"):
-        loess([1, 2, 3, 4], [1, 2, 3], [2])
 
 
 @pytest.mark.parametrize(

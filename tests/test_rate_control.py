@@ -64,7 +64,7 @@ def test_where_nothing_is_between_the_least_above_is_taken():
 
 
 def test_what_cannot_be_met_is_said():
-    with pytest.raises(InputError, match=r"100 bytes, .* are 140"):
+    with pytest.raises(InputError, match=r"100 bytes, .* least 140"):
         meet_bytes(Counted(lambda dial: 140.0 + 1 / dial), 100.0)
     with pytest.raises(InputError, match=r"60.0 dB, .* 48.00"):
         meet_psnr(Counted(lambda dial: 48.0), 60.0)

@@ -301,6 +301,7 @@ print("summary:", summary.num_rows, summary.num_new)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work(folder, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -80,6 +80,11 @@ def test_sharded_rows_from_the_svd_agree_in_the_objective(found):
     assert lies == [["rows", None], [None, None], [None]]
 
 
+def test_nmf_of_sharded_rows_agrees_in_the_objective(found):
+    sharded, single = found["nmf rows"]
+    assert np.allclose(sharded, single, rtol=1e-3)
+
+
 def test_svd_of_sharded_rows_agrees(found):
     gap, (sharded, single), lies, _ = found["rows svd"]
     assert gap < 4 * np.finfo(np.float32).eps  # of the largest singular value
@@ -124,6 +129,7 @@ def test_what_cannot_be_placed_or_solved_is_named(found):
         assert all(part in message for part in parts), message
 
 
+@pytest.mark.slow
 def test_two_processes_solve_as_one_device_does(found_by_two):
     for found in found_by_two:
         assert found["devices"] == [4, 2]

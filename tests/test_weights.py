@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 import lrfjax
-from tests.problems import low_rank_integers
+from tests.problems import (
+    BATCH,
+    CONSTRAINTS,
+    EPS,
+    RANK,
+    SHAPE,
+    SWEEPS,
+    every_sweep,
+    low_rank_integers,
+)
 
-EPS = np.finfo(np.float32).eps
-SHAPE, RANK = (14, 9), 3
-BOX = lrfjax.IntegerBox(np.float32(-8), np.float32(9))
-CONSTRAINTS = {
-    "integers": (BOX, BOX),
-    "non-negative": (lrfjax.NonNegative(), lrfjax.NonNegative()),
-    "real": (lrfjax.Real(), lrfjax.Real()),
-    "mixed": (BOX, lrfjax.Real()),
-}
 KINDS = ("missing", "smooth", "wide")
 
 
@@ -44,26 +44,23 @@ def _objective(x, weights, factors):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CONSTRAINTS)
 def test_the_weighted_objective_never_rises(name, kind):
-    x = np.abs(low_rank_integers(3, 60, SHAPE, 3))
+    x = np.abs(low_rank_integers(3, BATCH, SHAPE, 3))
     weights = _weights(kind, x.shape)
-    params = {"constraints": CONSTRAINTS[name], "weights": weights}
-    result = lrfjax.factorize(x, RANK, num_iters=0, **params)
-    first = previous = _objective(x, weights, result.factors)
+    result, factors = every_sweep(
+        lrfjax.factorize, x, RANK, 8, constraints=CONSTRAINTS[name], weights=weights
+    )
+    values = np.array([_objective(x, weights, each) for each in factors])
     norm = (weights.astype(np.float64) * x**2).sum(axis=(1, 2))
     # With integers and weights 0 and 1 all is exact.
     is_exact = name == "integers" and kind == "missing"
-    slack = 0 if is_exact else 10 * EPS * norm
-    for _ in range(8):
-        result = lrfjax.factorize(x, RANK, num_iters=1, **{**params, "init": result.factors})
-        value = _objective(x, weights, result.factors)
-        assert np.all(value - previous <= slack)
-        assert np.allclose(result.history.objective[:, -1], value, rtol=1e-4, atol=1e-6 * first)
-        previous = value
-    assert np.all(previous < first)
+    assert np.all(np.diff(values, axis=0) <= (0 if is_exact else 10 * EPS * norm))
+    assert np.all(values[-1] < values[0])
+    history = np.asarray(result.history.objective).T
+    assert np.allclose(history, values, rtol=1e-4, atol=1e-6 * values[0])
 
 
 def test_the_objective_falls_with_scale_and_offset():
-    x = np.abs(low_rank_integers(4, 40, SHAPE, 3)) * 3
+    x = np.abs(low_rank_integers(4, BATCH, SHAPE, 3)) * 3
     weights = _weights("missing", x.shape)
     result = lrfjax.imf(
         x, RANK, num_iters=12, init="balanced", fit_scale=True, fit_offset=True, weights=weights
@@ -77,7 +74,7 @@ def test_the_objective_falls_with_scale_and_offset():
 @pytest.mark.parametrize("name", ["integers", "non-negative", "real"])
 def test_unit_weights_change_nothing_but_rounding(name):
     x = np.abs(low_rank_integers(5, 1, SHAPE, 3)[0])
-    params = {"constraints": CONSTRAINTS[name], "num_iters": 6}
+    params = {"constraints": CONSTRAINTS[name], "num_iters": SWEEPS}
     plain = lrfjax.factorize(x, RANK, **params)
     weighted = lrfjax.factorize(x, RANK, weights=np.ones(SHAPE), **params)
     assert np.allclose(plain.history.objective, weighted.history.objective, rtol=1e-3)
@@ -89,7 +86,7 @@ def test_unit_weights_change_nothing_but_rounding(name):
 def test_whole_weights_are_repeated_rows():
     x = np.abs(low_rank_integers(6, 1, SHAPE, 3)[0])
     counts = np.random.default_rng(1).integers(1, 4, SHAPE[0])
-    start = lrfjax.Factors(np.ones((SHAPE[0], 2)), np.arange(18.0).reshape(9, 2) % 5)
+    start = lrfjax.Factors(np.ones((SHAPE[0], 2)), np.arange(24.0).reshape(12, 2) % 5)
     weights = np.repeat(counts[:, None], SHAPE[1], axis=1)
     weighted = lrfjax.imf(x, 2, init=start, weights=weights, num_iters=4)
     again = lrfjax.Factors(np.repeat(start.u, counts, axis=0), start.v)
@@ -122,13 +119,15 @@ def test_what_is_missing_may_be_anything():
     results = []
     for filler in (0.0, np.nan, np.inf, -1e30):
         filled = np.where(weights > 0, x, np.float32(filler))
-        results.append(lrfjax.nmf(filled, RANK, num_iters=4, weights=weights))
+        results.append(lrfjax.nmf(filled, RANK, num_iters=SWEEPS, weights=weights))
     for other in results[1:]:
         assert np.array_equal(results[0].factors.u, other.factors.u)
         assert np.array_equal(results[0].history.objective, other.history.objective)
-    mask = lrfjax.nmf(filled, RANK, num_iters=4, weights=weights > 0)
+    mask = lrfjax.nmf(filled, RANK, num_iters=SWEEPS, weights=weights > 0)
     assert np.array_equal(results[0].factors.u, mask.factors.u)
-    on_device = lrfjax.nmf(jnp.asarray(filled), RANK, num_iters=4, weights=jnp.asarray(weights))
+    on_device = lrfjax.nmf(
+        jnp.asarray(filled), RANK, num_iters=SWEEPS, weights=jnp.asarray(weights)
+    )
     assert np.array_equal(results[0].factors.u, on_device.factors.u)
     with pytest.raises(lrfjax.InputError, match="x must be finite"):
         lrfjax.nmf(np.full(SHAPE, np.nan), RANK, weights=weights)
@@ -165,12 +164,13 @@ def test_a_photograph_with_30_percent_of_its_pixels_missing_is_inpainted(name, l
 def test_batches_vmap_and_shared_weights_agree():
     x = np.abs(low_rank_integers(9, 3, SHAPE, 3))
     weights = _weights("missing", SHAPE)
-    shared = lrfjax.imf(x, RANK, weights=weights, num_iters=3)
-    each = [lrfjax.imf(a, RANK, weights=weights, num_iters=3) for a in x]
-    mapped = jax.vmap(lambda a: lrfjax.imf(a, RANK, weights=weights, num_iters=3))(x)
-    for k, single in enumerate(each):
-        assert np.array_equal(shared.factors.u[k], single.factors.u)
-        assert np.array_equal(mapped.factors.u[k], single.factors.u)
+
+    def solve(a):
+        return lrfjax.imf(a, RANK, weights=weights, num_iters=SWEEPS).factors.u
+
+    each = np.stack([solve(a) for a in x])
+    assert np.array_equal(solve(x), each)
+    assert np.array_equal(jax.vmap(solve)(x), each)
 
 
 @pytest.mark.parametrize("solver", [lrfjax.imf, lrfjax.nmf, lrfjax.factorize])

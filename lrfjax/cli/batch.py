@@ -1,4 +1,4 @@
-"""Many files through one function: where each goes, what is refused, how failures are told."""
+"""Run a function on many files: output paths, progress bars and failures in one line."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from lrfjax.errors import InputError, LrfError
 from lrfjax.image.writing import check_writable
 
 FAILURES = (LrfError, OSError, MemoryError, jax.errors.JaxRuntimeError)
-"""What may go wrong with a file, or with the machine, and is no mistake in the program."""
+"""Errors of a file or of the machine, printed in one line. All other errors are bugs."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A file to read, and where its result goes."""
+    """A file to read and the path of its result."""
 
     source: Path
     target: Path
 
 
 def plan(inputs: Sequence[str], output: str, suffix: str) -> list[Job]:
-    """Return what is to be done, after checking that none of it gets in the way of another.
+    """Return a job for each input, after checking that no two jobs conflict.
 
     Args:
-        inputs: paths, at least one.
-        output: a file for one input; a folder for several, which is made where there is none, or
-            where it is a folder already.
-        suffix: in a folder, what replaces that of the input.
+        inputs: paths of the inputs, at least one.
+        output: path of a file for one input. It is a folder if there are several inputs, if it ends
+            in a separator, or if it is one already; a missing folder is created.
+        suffix: suffix of the results in a folder, such as ``".png"``.
 
     Raises:
-        InputError: if two results have the same place, one has the place of an input, or a place
+        InputError: if two results have the same path, a result has the path of an input, or a path
             cannot be written to.
     """
     is_folder = len(inputs) > 1 or os.path.isdir(output) or output.endswith(os.sep)
@@ -64,7 +64,7 @@ def plan(inputs: Sequence[str], output: str, suffix: str) -> list[Job]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder where there is none, or raise InputError."""
+    """Create a folder if it does not exist, or raise InputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -74,15 +74,15 @@ def make_folder(folder: Path) -> None:
 
 
 def run_all(command: str, jobs: Sequence[Job], work: Callable[[Job], str]) -> int:
-    """Do every job, whatever becomes of the others; return 0, or 1 if one failed.
+    """Do every job, even after failures; return 0, or 1 if a job failed.
 
-    What each says goes to the standard output, a failure in one line to the standard error, where
-    several files have a progress bar as well.
+    Results are printed to standard output, failures to standard error, in one line each. Several
+    jobs have a progress bar on standard error.
 
     Args:
-        command: for the messages.
-        jobs: what to do.
-        work: does one, and returns what to say about it.
+        command: name of the command, for the failures.
+        jobs: jobs, done in order.
+        work: function that does a job and returns the text to print.
     """
     failed = 0
     with tqdm(
@@ -103,12 +103,13 @@ def run_all(command: str, jobs: Sequence[Job], work: Callable[[Job], str]) -> in
 
 @contextmanager
 def tile_bar() -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar of the tiles of one file on a terminal, if there are several.
+    """Draw a progress bar over the tiles of one file, on a terminal and if there are several.
 
-    A search for a rate or a PSNR goes through all tiles with each attempt, which the bar counts.
+    A search for a rate or a PSNR goes through all tiles in each attempt. The bar shows the number
+    of the attempt.
 
     Yields:
-        What to call with the number of tiles that are done and that of all.
+        A function to call with the number of finished tiles and the number of all tiles.
     """
     bars: list[tqdm] = []
     attempts = 0
@@ -134,7 +135,7 @@ def tile_bar() -> Iterator[Callable[[int, int], None]]:
 
 
 def failure_line(command: str, error: BaseException, source: Path | None = None) -> str:
-    """Return what to say of a failure, in one line that names the file."""
+    """Return the message of a failure, one line that names the file."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
         text = f"not enough memory {text}".strip()

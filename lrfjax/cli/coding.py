@@ -1,4 +1,4 @@
-"""The commands about files: encode, decode, info."""
+"""The commands on files: encode, decode, info."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _SUFFIX = ".lrfj"
 def add_commands(commands: Any) -> None:
     """Add encode, decode and info to the subparsers of the command line."""
     encode = commands.add_parser("encode", help="compress image files")
-    encode.add_argument("inputs", nargs="+", metavar="IN", help="images, or arrays as .npy")
+    encode.add_argument("inputs", nargs="+", metavar="IN", help="image files, or arrays as .npy")
     encode.add_argument(
-        "output", metavar="OUT", help=f"a file; for several IN a folder of {_SUFFIX} files"
+        "output", metavar="OUT", help=f"a file, or for several IN a folder of {_SUFFIX} files"
     )
     rate = encode.add_mutually_exclusive_group(required=True)
     rate.add_argument(
-        "--target-bpp", type=float, metavar="BPP", help="at most so many bits a pixel"
+        "--target-bpp", type=float, metavar="BPP", help="largest bit rate, in bits per pixel"
     )
-    rate.add_argument("--target-psnr", type=float, metavar="DB", help="so many dB, within 0.1")
+    rate.add_argument("--target-psnr", type=float, metavar="DB", help="PSNR in dB, within 0.1")
     rate.add_argument(
-        "--quality", type=float, metavar="Q", help="0 to 100, steps of 256 gray levels to 1"
+        "--quality", type=float, metavar="Q", help="0 to 100: steps from 256 down to 1 gray levels"
     )
-    rate.add_argument("--rank", type=int, metavar="R", help="columns of the factors of luma")
+    rate.add_argument("--rank", type=int, metavar="R", help="number of columns of the luma factors")
     encode.add_argument("--method", choices=sorted(_ENCODERS), default="imf", help="(default: imf)")
-    encode.add_argument("--effort", type=int, choices=(1, 2, 3), help="of imf: 1 fast, 3 slow")
+    encode.add_argument("--effort", type=int, choices=(1, 2, 3), help="imf: 1 (fast) to 3 (slow)")
     encode.add_argument(
         "--color-space",
         choices=("rotated", "YCbCr", "RGB"),
         default="rotated",
-        help="rotated: chosen for each image (the default)",
+        help="colour space (default: rotated, chosen for each image)",
     )
     encode.add_argument(
         "--keep-metadata", action="store_true", help="keep the colour profile and EXIF"
@@ -56,21 +56,21 @@ def add_commands(commands: Any) -> None:
     _add_max_pixels(encode)
     encode.set_defaults(run=_encode)
 
-    decoder = commands.add_parser("decode", help="turn compressed files into images")
+    decoder = commands.add_parser("decode", help="decode compressed files to images")
     decoder.add_argument("inputs", nargs="+", metavar="IN")
     decoder.add_argument(
         "output",
         metavar="OUT",
-        help="a file, whose suffix names the format, such as .png; for several IN a folder",
+        help="a file, whose suffix sets the format (such as .png), or for several IN a folder",
     )
     decoder.add_argument(
-        "--format", metavar="SUFFIX", help="of the files in a folder, such as tiff (default: png)"
+        "--format", metavar="SUFFIX", help="format in a folder, such as tiff (default: png)"
     )
     _add_max_pixels(decoder)
     decoder.set_defaults(run=_decode)
 
     info = commands.add_parser(
-        "info", help="print what compressed files hold, and what their bits are spent on"
+        "info", help="print the contents of compressed files, and the bits of each part"
     )
     info.add_argument("inputs", nargs="+", metavar="FILE")
     _add_max_pixels(info)
@@ -83,7 +83,7 @@ def _add_max_pixels(command: argparse.ArgumentParser) -> None:
         type=int,
         default=MAX_PIXELS,
         metavar="N",
-        help="refuse larger images before anything is allocated (default: %(default)s)",
+        help="refuse larger images, before any allocation (default: %(default)s)",
     )
 
 
@@ -108,7 +108,7 @@ def _encode(options: argparse.Namespace) -> int:
 
 
 def _encoder_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings that were given, after checks that need no image."""
+    """Return the settings of the encoder, after the checks that need no image."""
     settings = {
         "color_space": options.color_space,
         "max_pixels": checks.integer("max_pixels", options.max_pixels, 1),
@@ -135,7 +135,7 @@ def _decode(options: argparse.Namespace) -> int:
     jobs = plan(options.inputs, options.output, suffix)
     is_file = str(jobs[0].target) == str(Path(options.output))
     if is_file and options.format is not None:
-        raise InputError("--format is for a folder; the suffix of a file OUT names its format")
+        raise InputError("--format is for a folder; the suffix of a file OUT sets its format")
     check_suffix(jobs[0].target.suffix, f"output {str(jobs[0].target)!r}")
 
     def decode_file(job: Job) -> str:
@@ -166,7 +166,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """Return a file, or only its beginning if that is not one of ours."""
+    """Return the bytes of a file, or only its first bytes if the signature is not ours."""
     try:
         with path.open("rb") as file:
             head = file.read(len(SIGNATURE))

@@ -1,4 +1,4 @@
-"""The command about one image: compare."""
+"""The command compare, on one image at a time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def add_commands(commands: Any) -> None:
         type=Path,
         default=Path("lrfjax-compare"),
         metavar="DIR",
-        help="folder for the pictures (default: %(default)s); one below it for each image "
-        "where there are several",
+        help="folder for the pictures (default: %(default)s); several images get a subfolder each",
     )
     compare.set_defaults(run=_compare)
 
@@ -41,7 +40,7 @@ def _compare(options: argparse.Namespace) -> int:
     if len(images) > 1:
         folders = [options.out / path.stem for path in options.images]
         if len(set(folders)) < len(folders):
-            raise InputError("images must have different names, their pictures share a folder")
+            raise InputError("images must have different names: each becomes a folder")
     for folder in folders:
         make_folder(folder)
     for (title, image), folder in zip(images, folders, strict=True):

@@ -1,4 +1,4 @@
-"""The `lrfjax` command: what its parts share."""
+"""The `lrfjax` command: argument parser, signals and exit codes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from lrfjax.cli.batch import FAILURES, failure_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 1 after errors that it printed in a line each."""
+    """Run the command line.
+
+    Returns:
+        The exit code: 0, 1 after failures (which are printed in one line each), or 130 after an
+        interrupt.
+    """
     options = _parser().parse_args(arguments)
     try:
         with _terminated_as_interrupted():
             return options.run(options)
     except BrokenPipeError:
-        # Whoever read the output has gone; nothing more can be said, at exit neither.
+        # The reader of the output is gone. Without this, the flush at exit would fail as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except FAILURES as error:
@@ -34,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the program as an interrupt does, after it has tidied up."""
+    """Treat SIGTERM as an interrupt, so that the program cleans up before it ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

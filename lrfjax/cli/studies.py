@@ -1,4 +1,4 @@
-"""The commands about folders of images: evaluate, report, experiment."""
+"""The commands on folders of images: evaluate, report, experiment."""
 
 from __future__ import annotations
 
@@ -29,45 +29,47 @@ from lrfjax.evaluation.report import write_report
 from lrfjax.evaluation.results import by_method, read_rows
 from lrfjax.evaluation.runner import LostProcessError, evaluate
 
+_DATA_HELP = "folder of images"
+
 
 def add_commands(commands: Any) -> None:
     """Add evaluate, report and experiment to the subparsers of the command line."""
     evaluation = commands.add_parser(
-        "evaluate", help="measure codecs on a folder of images, a row for each image and setting"
+        "evaluate", help="measure codecs on a folder of images, one row per image and setting"
     )
-    evaluation.add_argument("--data", type=Path, required=True, metavar="DIR", help="of images")
+    evaluation.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
     evaluation.add_argument(
         "--methods",
         default="imf,svd,nmf,jpeg,webp",
         metavar="NAMES",
-        help=f"of {', '.join(METHODS)} (default: %(default)s)",
+        help=f"codecs, from {', '.join(METHODS)} (default: %(default)s)",
     )
     evaluation.add_argument(
         "--levels",
         action="append",
         default=[],
         metavar="NAME=N,N,...",
-        help="settings of one method in place of its own; may be given for several",
+        help="settings of one codec, in place of its defaults; may be repeated",
     )
     evaluation.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="results, a JSON object a line; what it holds already is not measured again",
+        help="results, one JSON object per line; rows that it holds are not measured again",
     )
     group = evaluation.add_argument_group(
-        "several processes", "each is started with the same arguments but for its number"
+        "several processes", "start each with the same arguments, except for --process-id"
     )
-    group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
-    group.add_argument("--num-processes", type=int, metavar="N")
-    group.add_argument("--process-id", type=int, metavar="I", help="0 to N - 1")
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="address of process 0")
+    group.add_argument("--num-processes", type=int, metavar="N", help="number of processes")
+    group.add_argument("--process-id", type=int, metavar="I", help="from 0 to N - 1")
     group.add_argument(
         "--start-timeout",
         type=int,
         default=60,
         metavar="S",
-        help="seconds to wait for the others to start (default: %(default)s)",
+        help="seconds to wait until all have started (default: %(default)s)",
     )
     group.add_argument(
         "--lost-timeout",
@@ -78,12 +80,22 @@ def add_commands(commands: Any) -> None:
     )
     evaluation.set_defaults(run=_evaluate)
 
-    report = commands.add_parser("report", help="make tables and figures of results")
+    report = commands.add_parser("report", help="make tables and figures from results")
     report.add_argument("results", nargs="+", type=Path, metavar="RESULTS")
-    report.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the page")
-    report.add_argument("--anchor", default="jpeg", metavar="NAME", help="(default: %(default)s)")
     report.add_argument(
-        "--interpolation", choices=INTERPOLATIONS, default="linear", help="(default: %(default)s)"
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the page and its figures"
+    )
+    report.add_argument(
+        "--anchor",
+        default="jpeg",
+        metavar="NAME",
+        help="codec that BD-rates and BD-PSNRs compare with (default: %(default)s)",
+    )
+    report.add_argument(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        default="linear",
+        help="interpolation of each image's curve for the means (default: %(default)s)",
     )
     report.add_argument(
         "--published",
@@ -91,35 +103,38 @@ def add_commands(commands: Any) -> None:
         default=[],
         type=Path,
         metavar="JSON",
-        help="curves in CompressAI's format, to lay over the figures",
+        help="curves in CompressAI's format, to draw over the figures",
     )
     report.add_argument(
-        "--compressai", action="store_true", help="write each method's curve in that format as well"
+        "--compressai", action="store_true", help="also write each codec's curve in that format"
     )
     report.set_defaults(run=_report)
 
     experiment = commands.add_parser(
         "experiment",
-        help="run an experiment of arXiv 2408.12691 and say whether its ordering held",
+        help="run an experiment of arXiv 2408.12691 and check the published claims",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="\n".join(f"  {e.name:<15}{e.about}" for e in EXPERIMENTS.values()),
     )
     experiment.add_argument("name", metavar="NAME", help="see below")
-    experiment.add_argument("--data", type=Path, required=True, metavar="DIR", help="of images")
+    experiment.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
     experiment.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="for results, page and figures (default: lrfjax-experiments/NAME)",
+        help="folder for results, page and figures (default: lrfjax-experiments/NAME)",
     )
     experiment.add_argument(
         "--reference",
         type=Path,
         metavar="CSV",
-        help="of comparison: published points, with the columns image, method, bpp, psnr_db",
+        help="for comparison: published points, columns image, method, bpp, psnr_db",
     )
     experiment.add_argument(
-        "--labels", type=Path, metavar="CSV", help="of classification: the columns image, label"
+        "--labels",
+        type=Path,
+        metavar="CSV",
+        help="for classification: classes of the images, columns image, label",
     )
     experiment.set_defaults(run=_experiment)
 
@@ -131,7 +146,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     try:
         summary = evaluate(options.data, methods, options.out, warn=_warn)
     except LostProcessError:
-        # At exit JAX would wait for the process that is gone, and then abort.
+        # At exit, JAX would wait for the lost process and then abort.
         atexit.register(_leave)
         raise
     if jax.process_index() == 0:
@@ -152,7 +167,7 @@ def _levels(text: str) -> tuple[str, list[float]]:
 
 
 def _join(options: argparse.Namespace) -> None:
-    """Bring the processes together that share the work, if there are several."""
+    """Connect the processes that share the work, if there are several."""
     given = (options.coordinator, options.num_processes, options.process_id)
     if all(value is None for value in given):
         return
@@ -171,7 +186,7 @@ def _join(options: argparse.Namespace) -> None:
         _warn(f"--coordinator {address!r} did not bring {count} processes together in {start} s")
         _leave()
 
-    # JAX has such a limit, but aborts then, without a word on what was waited for.
+    # JAX has such a limit too, but it aborts without naming the coordinator.
     timer = threading.Timer(start, give_up)
     timer.daemon = True
     timer.start()
@@ -190,19 +205,19 @@ def _join(options: argparse.Namespace) -> None:
         timer.cancel()
     if count > 1:
         _warn(
-            f"process {process} of {count} begins; should another one die, JAX aborts this one "
+            f"process {process} of {count} begins; if another one dies, JAX aborts this one "
             f"within {lost} s, and the same commands resume the run"
         )
 
 
 def _check_address(address: str, serves: bool) -> None:
-    """Raise InputError where JAX would wait in vain, or crash."""
+    """Raise InputError for an address with which JAX would wait in vain or crash."""
     host, _, port = address.rpartition(":")
     if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 2**16):
         raise InputError(f"--coordinator must be HOST:PORT, got {address!r}")
     try:
         socket.getaddrinfo(host.strip("[]"), int(port))
-    except (OSError, UnicodeError) as error:  # the second of a label that is empty or too long
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label is empty or too long
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"--coordinator {address!r} is no known host: {reason}") from error
     if not serves or "JAX_COORDINATOR_BIND_ADDRESS" in os.environ:
@@ -217,7 +232,7 @@ def _check_address(address: str, serves: bool) -> None:
 
 
 def _leave() -> None:
-    """End this process at once, in an error."""
+    """End this process at once, with exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

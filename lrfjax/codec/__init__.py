@@ -1,1 +1,46 @@
-"""Images as bytes: encode/decode pairs around the solvers."""
+"""Image codecs: encode/decode pairs around the solvers. ``FORMAT.md`` specifies the byte format.
+
+Front doors:
+
+- ``encode``: ``imf_encode``, ``svd_encode``, ``nmf_encode``, and the choice of the pipeline.
+- ``decode``: ``imf_decode``, ``svd_decode``, ``nmf_decode``, factors and metadata of a file.
+- ``sweep``: the classic codecs over many qualities and images of one shape.
+- ``accounting``: the bits of a file by factor and column.
+- ``pil``: Pillow's codecs, for comparisons.
+
+Pipelines:
+
+- ``dictionary_encode``, ``dictionary_decode``: the default pipeline with fixed dictionaries.
+- ``learned_encode``, ``learned_decode``: the default pipeline with a learned V.
+- ``classic_encode``, ``classic_settings``: the pipeline of arXiv 2408.12691, and its settings.
+
+Parts of the default pipeline:
+
+- ``tiles``: rows of patches that are coded independently.
+- ``dictionary_choice``: the choice of a dictionary for each patch by rate and distortion.
+- ``rate_control``: the search for the step of a target size or PSNR.
+- ``parallel``: threads over tiles.
+
+Entropy coding:
+
+- ``entropy``: a package of its own; context models, tables and coders for integers.
+
+File:
+
+- ``container``: headers, and a file as chunks.
+- ``chunks``: numbers and chunks as bytes.
+- ``alpha``: the alpha channel.
+
+Images and factors:
+
+- ``planes``: rotated colour planes as patches, and their conversion to pixels.
+- ``layout``: the geometry of matrices from an image, and the conversions between the two.
+- ``dictionaries``: the four integer dictionaries.
+- ``atoms``: the atoms of the dictionaries, their order and their bands.
+- ``products``: the exact scaled product of integer factors.
+- ``quantize``: integer factors, their ranges and scales, uniform quantization.
+
+Imports point down this list: a module imports only from its own group and the groups below, from
+``lrfjax.image`` and ``lrfjax.solvers``, and from ``lrfjax.types``, ``lrfjax.checks`` and
+``lrfjax.errors``.
+"""

@@ -1,7 +1,7 @@
-"""What the bits of a file are spent on: which factor, and which of its columns.
+"""The bits of a file by factor and by column.
 
-The file is decoded once more, and every symbol counted at its ideal length, minus the logarithm of
-its probability. That is what the entropy coder takes but for some words at its ends.
+``account`` decodes the file again and counts each symbol at its ideal length, minus the logarithm
+of its probability. The entropy coder spends the same but for a few words at its ends.
 """
 
 from __future__ import annotations
@@ -10,27 +10,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax import checks
 from lrfjax.codec import container, tiles
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.container import DictionaryHeader, LearnedHeader
 from lrfjax.codec.entropy import deflate, dictionary_coder, factor_coder, interlaced, magnitudes
 from lrfjax.codec.entropy.ans import SymbolDecoder, Table
 from lrfjax.codec.entropy.dictionary_coder import Stack
-from lrfjax.codec.entropy.frequency_contexts import BANDS
 from lrfjax.codec.entropy.magnitudes import ClassTables
-from lrfjax.errors import InputTypeError
 from lrfjax.image.reading import MAX_PIXELS
 
 
 @dataclass(frozen=True)
 class Share:
-    """What some columns of a factor take.
+    """The bits of a run of columns of a factor.
 
     Attributes:
-        matrix: the index of the matrix: of the plane, but for RGB patches of a single one.
+        matrix: index of the matrix. It is the index of the plane, except for RGB patches, which
+            have a single matrix.
         factor: ``"U"`` or ``"V"``.
-        columns: the first and the one after the last.
-        bits: of the file, tiles taken together.
+        columns: first column, and the one after the last.
+        bits: number of bits in the file, summed over the tiles.
     """
 
     matrix: int
@@ -41,14 +40,14 @@ class Share:
 
 @dataclass(frozen=True)
 class Account:
-    """What the factors of a file take.
+    """The bits of the factors of a file.
 
     Attributes:
-        shares: by matrix, factor and columns: bands of them for dictionaries, single ones where V
-            is learned.
-        choices: bits for which dictionary each patch has; 0 where V is learned.
-        rest: what the chunks of factors hold beyond that, in bits: counts, and what the coder loses
-            at its ends, where it may also gain a little.
+        shares: bits by matrix, factor and columns: bands of columns for a dictionary, single
+            columns for a learned V.
+        choices: bits that code the dictionary of each patch; 0 for a learned V.
+        rest: all other bits of the factor chunks: the counts, and the overhead of the coder at its
+            ends, which may be slightly negative.
     """
 
     shares: tuple[Share, ...]
@@ -57,10 +56,10 @@ class Account:
 
 
 def account(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Account:
-    """Return what the factors of a file take.
+    """Return the bits of the factors of a file.
 
     Args:
-        data: a file of any of the codecs.
+        data: a file of any lrfjax codec.
         max_pixels: see ``imf_decode``.
 
     Raises:
@@ -76,9 +75,7 @@ def account(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Account:
         >>> round(total) == 8 * lrfjax.read_factors(data).sizes["factors"]
         True
     """
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
-    file = container.read(bytes(data), checks.integer("max_pixels", max_pixels, 1))
+    file = container.read(data, max_pixels)
     choices = 0.0
     if isinstance(file.header, DictionaryHeader):
         shares, choices = _account_tiles(file)
@@ -91,7 +88,7 @@ def account(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Account:
 
 
 class _CountingDecoder(SymbolDecoder):
-    """A decoder that adds up the ideal lengths of what it decodes."""
+    """A decoder that sums the ideal lengths of the symbols it decodes."""
 
     bits = 0.0
 
@@ -103,7 +100,7 @@ class _CountingDecoder(SymbolDecoder):
 
 
 class _FactorSource(factor_coder.DecodingSource):
-    """Reads a learned factor, and counts what each column takes."""
+    """Reads a learned factor and counts the bits of each column."""
 
     def __init__(self, decoder: _CountingDecoder, has_signs: bool, rank: int) -> None:
         super().__init__(decoder, has_signs)
@@ -163,7 +160,7 @@ def _single_columns(matrix: int, factor: str, bits: np.ndarray) -> list[Share]:
 
 
 class _TileSource(dictionary_coder.DecodingSource):
-    """Reads U of a tile, and counts what each plane and band takes."""
+    """Reads U of a tile and counts the bits of each plane and band."""
 
     def __init__(self, decoder: _CountingDecoder, stack: Stack) -> None:
         super().__init__(decoder, stack)
@@ -198,7 +195,7 @@ class _TileSource(dictionary_coder.DecodingSource):
         """See ``dictionary_coder.Source``."""
         before = self.counter.bits
         values = super().band(plane, color, band, classes, tables)
-        # A sign follows for each that is not 0, a bit each.
+        # Each nonzero entry has a sign of one bit.
         self.bits[plane, band] += self.counter.bits - before + np.count_nonzero(values)
         return values
 

@@ -1,4 +1,4 @@
-"""The alpha channel, without loss: rows filtered as in PNG (W3C PNG, section 9), then deflated."""
+"""Lossless coding of the alpha channel: rows filtered as in PNG (W3C PNG, section 9), deflated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def encode_alpha(alpha: np.ndarray) -> bytes:
     Args:
         alpha: shape (H, W), uint8.
     """
-    # The "up" filter of PNG: what is left of a row after the one above.
+    # The "up" filter of PNG: the difference to the row above.
     rows = alpha.copy()
     rows[1:] -= alpha[:-1]
     return zlib.compress(rows.tobytes(), 9)
@@ -25,7 +25,7 @@ def decode_alpha(body: bytes, size: tuple[int, int]) -> np.ndarray:
     """Return the channel: the inverse of ``encode_alpha``.
 
     Raises:
-        FormatError: if the bytes are not those of a channel of that size.
+        FormatError: if the bytes do not hold a channel of this size.
     """
     height, width = size
     decoder = zlib.decompressobj()

@@ -1,4 +1,4 @@
-"""Bytes to numbers and chunks: the lowest layer of the byte format, written down in FORMAT.md."""
+"""Numbers and chunks as bytes: the lowest layer of the byte format (FORMAT.md, section 1)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FORMAT_VERSION = 2
 
 
 def write_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Return the file of chunks, each a tag of one byte and a body."""
+    """Return the file that holds the chunks, each a (tag, body) with a tag of one byte."""
     parts = [SIGNATURE, bytes([FORMAT_VERSION])]
     crc = zlib.crc32(b"".join(parts))
     for tag, body in chunks:
         chunk = tag + varint(len(body)) + body
-        # Every CRC covers all that comes before, so a chunk cannot be moved or left out.
+        # Every CRC covers all earlier bytes, so it detects a chunk that was moved or left out.
         crc = zlib.crc32(chunk, crc)
         end = crc.to_bytes(4, "little")
         crc = zlib.crc32(end, crc)
@@ -29,7 +29,7 @@ def read_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     """Return the chunks of a file: the inverse of ``write_chunks``.
 
     Raises:
-        FormatError: if it is no such file, is of another version, damaged or cut off.
+        FormatError: if the data is not an lrfjax file, has another version, is damaged or cut off.
     """
     if data[:4] != SIGNATURE:
         raise FormatError(f"data is not an lrfjax file: it starts with {data[:4]!r}")
@@ -55,7 +55,7 @@ def read_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def varint(value: int) -> bytes:
-    """Return a number from 0 as LEB128."""
+    """Return a non-negative number as LEB128."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -65,12 +65,12 @@ def varint(value: int) -> bytes:
 
 
 def signed_varint(value: int) -> bytes:
-    """Return an integer as a varint, with 0, -1, 1, -2, ... as 0, 1, 2, 3, ..."""
+    """Return an integer as a varint: 0, -1, 1, -2, ... map to 0, 1, 2, 3, ..."""
     return varint(2 * value if value >= 0 else -2 * value - 1)
 
 
 class Reader:
-    """Reads numbers from bytes, never past their end, and none out of range."""
+    """Reads numbers from bytes; raises FormatError past the end and for numbers out of range."""
 
     def __init__(self, data: bytes, position: int = 0) -> None:
         self.data = data
@@ -87,7 +87,7 @@ class Reader:
         return value
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
-        """Return what the next byte stands for."""
+        """Return the element of ``choices`` that the next byte selects."""
         index = self.byte(name)
         if index >= len(choices):
             raise FormatError(f"{name} {index} is unknown")
@@ -117,12 +117,12 @@ class Reader:
         return value
 
     def rest(self) -> bytes:
-        """Return all that is left."""
+        """Return the remaining bytes."""
         position, self.position = self.position, len(self.data)
         return self.data[position:]
 
     def end(self, name: str) -> None:
-        """Raise FormatError if something is left."""
+        """Raise FormatError if bytes remain."""
         if self.position != len(self.data):
             left = len(self.data) - self.position
             raise FormatError(f"the {name} goes on for {left} bytes after its end")

@@ -1,6 +1,6 @@
-"""The codecs of arXiv 2408.12691: the rank is the quality, and bounded factors are coded.
+"""Encoders of the classic pipeline (arXiv 2408.12691): the rank sets the quality.
 
-Image -> matrices -> integer factors -> bytes, with the solver as the only difference.
+Image -> matrices -> bounded integer factors -> bytes. The codecs differ only in the solver.
 """
 
 from __future__ import annotations
@@ -13,16 +13,23 @@ from jax import Array
 
 from lrfjax import checks
 from lrfjax.codec import container
+from lrfjax.codec.classic_settings import make_layout, resolve_ranks
 from lrfjax.codec.entropy import deflate
 from lrfjax.codec.entropy.ans import SymbolEncoder
 from lrfjax.codec.entropy.factor_coder import EncodingSource, walk
 from lrfjax.codec.entropy.magnitudes import MAX_ENTRY
 from lrfjax.codec.layout import Layout, to_matrices
-from lrfjax.codec.quantize import IntegerFactors, Range, Scale, product_limit, quantize
-from lrfjax.codec.settings import make_layout, resolve_ranks
-from lrfjax.errors import InputError, SolverError
+from lrfjax.codec.quantize import (
+    MAX_QUANTIZED_PRODUCT,
+    IntegerFactors,
+    Range,
+    Scale,
+    host_factors,
+    product_limit,
+    quantize,
+)
+from lrfjax.errors import InputError
 from lrfjax.solvers import factorize
-from lrfjax.types import Result, Status
 
 LayoutSettings = tuple[str, tuple[float, float], bool, tuple[int, int], str]
 Coded = tuple[container.LearnedHeader, bytes]
@@ -46,17 +53,17 @@ def imf(
 
     def solve(x: Array, rank: int) -> IntegerFactors:
         check_range(rank, limits)
-        # The codec has no use for the history, so it is recorded at the ends only.
+        # The codec does not use the history, so it is recorded at the ends only.
         result = factorize.imf(
             x,
             rank,
-            bounds=(limits.lower, limits.lower + limits.span),
+            bounds=(limits.lower, limits.upper),
             num_iters=num_iters,
             init=init,
             key=key,
             record_every=max(num_iters, 1),
         )
-        u, v = _host_factors(result)
+        u, v = host_factors(result)
         return IntegerFactors(u.astype(np.int32), v.astype(np.int32), limits, limits, Scale())
 
     return _encode(pixels, "imf", solve, rank, quality, layout_settings, entropy)
@@ -75,7 +82,7 @@ def svd(
 
     def solve(x: Array, rank: int) -> IntegerFactors:
         check_products(rank, bits)
-        return quantize(*_host_factors(factorize.svd(x, rank)), bits)
+        return quantize(*host_factors(factorize.svd(x, rank)), bits)
 
     return _encode(pixels, "svd", solve, rank, quality, layout_settings, entropy)
 
@@ -97,7 +104,7 @@ def nmf(
         # Rounding can leave chroma a hair below zero.
         lifted = jnp.maximum(x, 0)
         result = factorize.nmf(lifted, rank, num_iters=num_iters, record_every=max(num_iters, 1))
-        u, v = _host_factors(result)
+        u, v = host_factors(result)
         peak_u, peak_v = u.max(axis=0), v.max(axis=0)
         is_live = (peak_u > 0) & (peak_v > 0)
         gauge = (
@@ -118,7 +125,7 @@ def _encode(
     layout_settings: LayoutSettings,
     entropy: str,
 ) -> Coded:
-    """The pipeline that the codecs share, from image to coded factors."""
+    """Return the header and the coded factors: the pipeline that the codecs share."""
     layout = make_layout(pixels.shape, *layout_settings)
     check_coder(entropy, layout)
     ranks = resolve_ranks(layout, rank, quality)
@@ -137,7 +144,7 @@ def code(factors: list[IntegerFactors], layout: Layout, method: str, entropy: st
 
 
 def range_of_bounds(bounds: tuple[int, int], entropy: str) -> Range:
-    """Return bounds as a range that the entropy coder can code, or raise InputError."""
+    """Return the bounds as a range; raise InputError if the entropy coder cannot code it."""
     lower, upper = (int(b) for b in checks.integer_bounds("bounds", bounds))
     if upper - lower > deflate.MAX_SPAN:
         raise InputError(f"bounds must span at most {deflate.MAX_SPAN}, got {bounds}")
@@ -148,14 +155,14 @@ def range_of_bounds(bounds: tuple[int, int], entropy: str) -> Range:
 
 
 def check_range(rank: int, limits: Range) -> None:
-    """Raise InputError, before the solve, if products of bounded factors may not fit."""
+    """Raise InputError, before the solve, if products of bounded factors may exceed 32 bits."""
     if product_limit(rank, limits, limits) >= 2**31:
-        bounds = limits.lower, limits.lower + limits.span
+        bounds = limits.lower, limits.upper
         raise InputError(f"bounds {bounds} are too wide for products in 32 bits")
 
 
 def check_coder(entropy: str, layout: Layout) -> None:
-    """Raise InputError, before any solve, if an entropy coder is none or has no room."""
+    """Raise InputError, before any solve, if the coder is unknown or the factors are too long."""
     checks.one_of("entropy", entropy, container.ENTROPY_CODERS)
     if entropy == "context" and max(map(max, layout.matrix_shapes)) > container.MAX_CELLS:
         shapes = layout.matrix_shapes
@@ -183,13 +190,7 @@ def _code_with_contexts(factors: list[IntegerFactors], layout: Layout) -> bytes:
 
 
 def check_products(rank: int, bits: int) -> None:
-    """Raise InputError, before the solve, if quantized products may not fit."""
-    if product_limit(rank, Range(0, 2**bits - 1), Range(0, 2**bits - 1)) > 2**26:
+    """Raise InputError, before the solve, if quantized products may be too large."""
+    limits = Range(0, 2**bits - 1)
+    if product_limit(rank, limits, limits) > MAX_QUANTIZED_PRODUCT:
         raise InputError(f"rank {rank} at bits={bits} gives products beyond 2^26")
-
-
-def _host_factors(result: Result) -> tuple[np.ndarray, np.ndarray]:
-    """Return the factors of a successful solve as NumPy arrays."""
-    if int(result.status) == Status.FAILED:
-        raise SolverError("the factorization of the image failed: its relative error is not finite")
-    return np.asarray(result.factors.u), np.asarray(result.factors.v)

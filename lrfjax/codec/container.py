@@ -1,15 +1,17 @@
-"""The headers of files: what the decoder has to know before the factors. See FORMAT.md."""
+"""Headers, and files as chunks: everything but the coded factors (FORMAT.md, sections 1 to 3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lrfjax import checks
+from lrfjax.codec.atoms import PATCH_SIZE
 from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
 from lrfjax.codec.layout import Layout
 from lrfjax.codec.planes import COLOR_BITS
 from lrfjax.codec.quantize import Range, Scale, product_limit
-from lrfjax.errors import FormatError
-from lrfjax.image.patches import padded_size
+from lrfjax.errors import FormatError, InputTypeError
+from lrfjax.image.patches import padded_size, patch_grid
 from lrfjax.image.reading import MAX_PIXELS
 
 METHODS = ("imf", "svd", "nmf")
@@ -20,9 +22,10 @@ DICTIONARY, LEARNED = 0, 1
 MAX_STEP = 1 << 14
 MAX_RANK = 1 << 12
 MAX_CELLS = 1 << 21
-"""The rows of a factor that is coded with contexts, which take more memory than pixels do."""
+"""The most rows of a factor coded with contexts, which take more memory than its pixels."""
 MAX_TILE_PATCHES = 1 << 14
-"""A tile is held in memory at a time, some kilobytes for each patch."""
+"""The format's limit on the patches of a tile. Decoding one takes some kilobytes a patch."""
+MAX_PATCH_SIDE = 1 << 10
 
 _SHARED_RANGE, _UNIT_SCALES = 1, 2
 _LARGEST_PRODUCT = 2**31 - 1
@@ -33,13 +36,13 @@ IntMatrix = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Finish:
-    """How planes become pixels, where they are rotated channels.
+    """The parameters that turn rotated planes into pixels.
 
     Attributes:
-        depth: of the pixels, 8 or 16 bits.
-        inverse: 4096 times what turns planes into channels, one row a channel; 1 x 1 or 3 x 3.
+        depth: bits per channel, 8 or 16.
+        inverse: 4096 times the plane-to-channel matrix, one row per channel; 1 x 1 or 3 x 3.
         steps: quantization steps of the planes, in 1/16 gray levels, 1 to 16384.
-        deblocking: its strength, 0 to 255.
+        deblocking: strength of the deblocking filter, 0 to 255.
     """
 
     depth: int
@@ -50,12 +53,13 @@ class Finish:
 
 @dataclass(frozen=True)
 class DictionaryHeader:
-    """Of a file whose V both sides know.
+    """The header of a file whose V is a dictionary.
 
     Attributes:
         size: (H, W) in pixels.
-        tile_rows: how many rows of patches a tile has, the last one perhaps fewer.
-        finish: how planes become pixels; its steps are those of the entries of U.
+        tile_rows: rows of patches per tile; the last tile may have fewer.
+        finish: parameters of the conversion to pixels; its steps are the steps of U.
+        method: always ``"imf"``.
     """
 
     size: tuple[int, int]
@@ -64,9 +68,14 @@ class DictionaryHeader:
     method: str = "imf"
 
     @property
+    def patch_grid(self) -> tuple[int, int]:
+        """The (rows, columns) of patches over the image."""
+        return patch_grid(self.size, PATCH_SIZE)
+
+    @property
     def grids(self) -> list[tuple[int, int]]:
         """The (rows, columns) of patches of each tile."""
-        rows, columns = (-(-n // 16) for n in self.size)
+        rows, columns = self.patch_grid
         return [
             (min(self.tile_rows, rows - first), columns) for first in range(0, rows, self.tile_rows)
         ]
@@ -74,14 +83,14 @@ class DictionaryHeader:
 
 @dataclass(frozen=True)
 class MatrixHeader:
-    """What the decoder has to know of one matrix with a V of its own.
+    """The header of one matrix with a learned V.
 
     Attributes:
-        rank: the number of columns of its factors.
-        range_u: of the entries of U.
-        range_v: of the entries of V.
-        scale: of the product.
-        offset: subtracted from the scaled product, in gray levels; only for rotated planes.
+        rank: number of columns of each factor.
+        range_u: range of the entries of U.
+        range_v: range of the entries of V.
+        scale: scale of the product U V^T.
+        offset: gray levels that are subtracted from the scaled product; only for rotated planes.
     """
 
     rank: int
@@ -93,7 +102,15 @@ class MatrixHeader:
 
 @dataclass(frozen=True)
 class LearnedHeader:
-    """Of a file that holds V as well."""
+    """The header of a file that holds V as well.
+
+    Attributes:
+        method: one of ``METHODS``.
+        entropy: one of ``ENTROPY_CODERS``.
+        layout: geometry of the image.
+        matrices: header of each matrix.
+        finish: parameters of the conversion to pixels for rotated planes, otherwise None.
+    """
 
     method: str
     entropy: str
@@ -107,14 +124,15 @@ Header = DictionaryHeader | LearnedHeader
 
 @dataclass(frozen=True)
 class File:
-    """A file, taken apart.
+    """The parts of a file.
 
     Attributes:
-        header: what it says of the factors.
-        bodies: the coded factors: one for each tile, or a single one.
-        alpha: the coded alpha channel, or None.
-        icc_profile: as given, or None.
-        exif: as given, or None.
+        header: header of the factors.
+        bodies: coded factors, one body per tile, or a single one for a learned V.
+        alpha: coded alpha channel, or None.
+        icc_profile: ICC profile as given to the encoder, or None.
+        exif: EXIF block as given to the encoder, or None.
+        sizes: number of bytes of each part, filled in by ``read``.
     """
 
     header: Header
@@ -145,11 +163,17 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> File:
 
     Args:
         data: the file.
-        max_pixels: a header that claims more is refused.
+        max_pixels: largest number of pixels that a header may claim.
 
     Raises:
-        FormatError: if it is no such file, is of another version, damaged, cut off, or too large.
+        FormatError: if the data is not an lrfjax file, has another version, is damaged, cut off or
+            too large.
+        InputTypeError: if the data is not bytes.
     """
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
+    data = bytes(data)
+    checks.integer("max_pixels", max_pixels, 1)
     chunks = read_chunks(data)
     if not chunks or chunks[0][0] != b"H":
         raise FormatError("data does not begin with a header chunk")
@@ -168,7 +192,7 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> File:
     expected = len(header.grids) if isinstance(header, DictionaryHeader) else 1
     if len(bodies) != expected:
         raise FormatError(
-            f"data has {len(bodies)} chunks of factors, its header asks for {expected}"
+            f"data has {len(bodies)} chunks of factors, its header requires {expected}"
         )
     sizes["factors"] = sum(map(len, bodies))
     sizes["framing"] = len(data) - sum(sizes.values())
@@ -196,9 +220,10 @@ def _write_dictionary_header(header: DictionaryHeader) -> bytes:
 
 
 def _read_dictionary_header(reader: Reader, max_pixels: int) -> DictionaryHeader:
-    size = _read_size(reader, (16, 16), max_pixels)
-    tile_rows = reader.varint("rows of a tile", 1, -(-size[0] // 16))
-    if tile_rows * -(-size[1] // 16) > MAX_TILE_PATCHES:
+    size = _read_size(reader, PATCH_SIZE, max_pixels)
+    rows, columns = patch_grid(size, PATCH_SIZE)
+    tile_rows = reader.varint("rows of a tile", 1, rows)
+    if tile_rows * columns > MAX_TILE_PATCHES:
         raise FormatError(
             f"a tile of {tile_rows} rows of patches is larger than {MAX_TILE_PATCHES}"
         )
@@ -238,7 +263,7 @@ def _read_rotation(reader: Reader) -> IntMatrix:
 def _read_size(reader: Reader, patch: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     size = reader.varint("height", 1), reader.varint("width", 1)
     height, width = padded_size(size, patch)
-    # Padding may add pixels; those of the image itself are what a caller limits.
+    # The caller's limit applies to the image itself; padding may add pixels.
     if size[0] * size[1] > max_pixels or height * width > max_pixels + 16 * (height + width + 16):
         raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels} (max_pixels)")
     return size
@@ -289,7 +314,10 @@ def _read_learned_header(reader: Reader, max_pixels: int) -> LearnedHeader:
             reader.varint("chroma width", 1, size[1]),
         )
         upsampling = reader.choice("upsampling", UPSAMPLINGS)
-    patch = reader.varint("patch height", 0, 1024), reader.varint("patch width", 0, 1024)
+    patch = (
+        reader.varint("patch height", 0, MAX_PATCH_SIDE),
+        reader.varint("patch width", 0, MAX_PATCH_SIDE),
+    )
     if (patch[0] == 0) != (patch[1] == 0):
         raise FormatError(f"patch size {patch} has one side of zero")
     height, width = padded_size(size, patch) if patch[0] else size

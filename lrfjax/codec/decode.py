@@ -1,20 +1,18 @@
-"""From a file to an image, for all factorization codecs: integers from bytes to pixels.
+"""Decoding of files to images, in exact integer arithmetic.
 
-Nothing here is computed in floats whose rounding could matter, so the same file gives the same
-pixels on every backend, at any precision setting, jitted or not.
+Floating point appears only where every result is an exact integer. The same file therefore gives
+the same pixels on every backend, at any precision setting, jitted or not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
 from jax import Array
 
-from lrfjax import checks
 from lrfjax.codec import container, learned_decode, tiles
 from lrfjax.codec.alpha import decode_alpha
 from lrfjax.codec.container import DictionaryHeader, Header, LearnedHeader
@@ -24,7 +22,7 @@ from lrfjax.codec.layout import Layout, from_matrices
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.products import scaled_product
 from lrfjax.codec.quantize import IntegerFactors
-from lrfjax.errors import FormatError, InputTypeError
+from lrfjax.errors import FormatError
 from lrfjax.image.reading import MAX_PIXELS
 
 
@@ -35,17 +33,18 @@ def imf_decode(
 
     Args:
         data: the file.
-        max_pixels: larger images are refused before anything is allocated.
-        progress: where V is a dictionary, called with how many tiles (of about a megapixel) are
-            decoded and how many there are: first with none, then after each.
+        max_pixels: largest number of pixels; larger images are refused before anything is
+            allocated.
+        progress: callback for files with a dictionary. It receives the number of decoded tiles (of
+            about a megapixel) and the number of all tiles, once before the first and after each.
 
     Returns:
-        The image, shape (H, W), (H, W, 3), or (H, W, 4) with alpha last; uint8, or uint16 if it
-        was encoded from that.
+        The image, shape (H, W), (H, W, 3), or (H, W, 4) with alpha last; uint8, or uint16 if the
+        encoded image was uint16.
 
     Raises:
-        FormatError: if it is no such file, damaged, cut off or too large.
-        InputTypeError: if it is not bytes.
+        FormatError: if the data is not a file of ``imf_encode``, is damaged, cut off or too large.
+        InputTypeError: if the data is not bytes.
     """
     return _decode(data, "imf", max_pixels, progress)
 
@@ -63,17 +62,17 @@ def nmf_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 def decode(
     data: bytes, *, max_pixels: int = MAX_PIXELS, progress: Progress = no_progress
 ) -> np.ndarray:
-    """Decode a file of any of the three codecs; see ``imf_decode``."""
+    """Decode a file of any lrfjax codec; see ``imf_decode``."""
     return _decode(data, None, max_pixels, progress)
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file holds besides the image.
+    """The metadata of a file.
 
     Attributes:
-        icc_profile: the colour profile, as it was given, or None.
-        exif: the EXIF block, as it was given, or None.
+        icc_profile: ICC profile as given to the encoder, or None.
+        exif: EXIF block as given to the encoder, or None.
     """
 
     icc_profile: bytes | None
@@ -81,7 +80,7 @@ class Metadata:
 
 
 def read_metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Metadata:
-    """Return the colour profile and the EXIF block of a file, without decoding the image.
+    """Return the ICC profile and the EXIF block of a file, without decoding the image.
 
     Args:
         data: the file.
@@ -91,20 +90,21 @@ def read_metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Metadata:
         FormatError: see ``imf_decode``.
         InputTypeError: see ``imf_decode``.
     """
-    file = _read(data, max_pixels)
+    file = container.read(data, max_pixels)
     return Metadata(file.icc_profile, file.exif)
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, before it is made into an image.
+    """The header and the integer factors of a file.
 
     Attributes:
-        header: what it says of the factors.
-        factors: of each matrix: one for a plane of a tile where V is a dictionary, tile after
-            tile, with V of shape (256, R) for the first dictionary; otherwise one a matrix.
-        kinds: for each tile, which dictionary each row of U belongs to; empty where V is learned.
-        sizes: bytes of the header, the factors, the framing, and of alpha, profile and EXIF.
+        header: header of the factors.
+        factors: factors of each matrix. With a dictionary, one element per plane and tile, tile by
+            tile, whose V of shape (256, R) is that of the first dictionary.
+        kinds: dictionary of each row of U, one array per tile; empty for a learned V.
+        sizes: number of bytes of the header, the factors, the framing, and of alpha, ICC profile
+            and EXIF block where present.
     """
 
     header: Header
@@ -114,7 +114,7 @@ class Contents:
 
 
 def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
-    """Return the integer factors of a file of any of the codecs.
+    """Return the integer factors of a file of any lrfjax codec.
 
     Args:
         data: the file.
@@ -124,7 +124,7 @@ def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
         FormatError: see ``imf_decode``.
         InputTypeError: see ``imf_decode``.
     """
-    file = _read(data, max_pixels)
+    file = container.read(data, max_pixels)
     if isinstance(file.header, LearnedHeader):
         return Contents(file.header, _learned_factors(file.header, file.bodies[0]), [], file.sizes)
     factors, kinds = [], []
@@ -135,16 +135,10 @@ def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
     return Contents(file.header, factors, kinds, file.sizes)
 
 
-def _read(data: Any, max_pixels: int) -> container.File:
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise InputTypeError(f"data must be bytes, got {type(data).__name__}")
-    return container.read(bytes(data), checks.integer("max_pixels", max_pixels, 1))
-
-
 def _decode(
-    data: Any, method: str | None, max_pixels: int, progress: Progress = no_progress
+    data: bytes, method: str | None, max_pixels: int, progress: Progress = no_progress
 ) -> np.ndarray:
-    file = _read(data, max_pixels)
+    file = container.read(data, max_pixels)
     header = file.header
     if method is not None and header.method != method:
         raise FormatError(f"data is a file of {header.method}_encode, not of {method}_encode")
@@ -177,7 +171,7 @@ def _learned_factors(header: LearnedHeader, body: bytes) -> list[IntegerFactors]
 
 
 def render_learned(header: LearnedHeader, factors: list[IntegerFactors]) -> np.ndarray:
-    """Return the image of learned factors."""
+    """Return the image of factors with a learned V."""
     if header.finish is not None:
         return learned_decode.render(header, factors)
     return np.array(_assemble([scaled_product(f) for f in factors], layout=header.layout))

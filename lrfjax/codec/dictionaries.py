@@ -1,10 +1,11 @@
-"""Dictionaries that both sides know: integer V for patches of 16 x 16 pixels.
+"""The four integer dictionaries: V for patches of 16 x 16 pixels.
 
-A patch is coded by one of four dictionaries. Along each of its two directions it is either one
-signal of 16 samples, with the DCT-II of length 16, or two signals of 8, each with the DCT-II of
-length 8, their means combined into sum and difference. The entries of a 1-D transform are integers
-close to 2^7 times an orthonormal one, and an atom of a dictionary, a column of V, is the outer
-product of two of its rows. So U V^T is an integer product, and separable.
+Encoder and decoder both know the dictionaries; a file names one for each patch. A dictionary is
+the product of a vertical and a horizontal 1-D transform. Each is either the DCT-II of length 16, or
+two DCT-II of length 8 on the two halves, whose means are replaced by their sum and difference. The
+entries of a 1-D transform are integers close to 2^7 times those of an orthonormal one. An atom (a
+column of V) is the outer product of a row of each transform, so U V^T is an integer product and
+separable.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from lrfjax.codec.entropy.frequency_contexts import ATOMS, SIDE
+from lrfjax.codec.atoms import ATOMS, SIDE
 
 TRANSFORM_BITS = 7
-"""A row of a transform has a norm of about 2 to this power."""
+"""The norm of a row of a transform is about 2 to this power."""
 
 NUM_KINDS = 4
-"""The dictionaries are numbered 2 v + h: whether the patch is split vertically, horizontally."""
+"""Dictionary 2 v + h: v and h are 1 if the transform along that direction is split in halves."""
 
 
 def _dct(size: int) -> np.ndarray:
-    """Return the orthonormal DCT-II, one frequency a row."""
+    """Return the orthonormal DCT-II, one frequency per row."""
     frequency, sample = np.arange(size)[:, None], np.arange(size)
     rows = np.cos(np.pi * (2 * sample + 1) * frequency / (2 * size)) * np.sqrt(2 / size)
     rows[0] /= np.sqrt(2)
@@ -34,23 +35,25 @@ def _dct(size: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1)
 def transforms() -> np.ndarray:
-    """Return the two 1-D transforms, shape (2, 16, 16), int32, one frequency a row.
+    """Return the two 1-D transforms, shape (2, 16, 16), int32, one frequency per row.
 
-    Frequency k of both halves of a split signal is at 2 k and 2 k + 1.
+    In the split transform, rows 2 k and 2 k + 1 are frequency k of the two halves.
     """
     whole, half = _dct(SIDE), _dct(SIDE // 2)
     split = np.zeros((SIDE, SIDE))
     split[0::2, : SIDE // 2] = split[1::2, SIDE // 2 :] = half
     split[:2] = np.array([[1, 1], [1, -1]]) @ split[:2] / np.sqrt(2)
-    # No entry is near a tie of rounding, so every machine makes the same integers.
+    # No entry is near a rounding tie, so every machine gives the same integers.
     return np.rint(np.stack([whole, split]) * 2**TRANSFORM_BITS).astype(np.int32)
 
 
 def dictionary(kind: int) -> np.ndarray:
-    """Return V of a dictionary, shape (256, 256), int32: pixels in row-major order by atoms.
+    """Return V of a dictionary, shape (256, 256), int32.
+
+    Rows are pixels in row-major order, columns are atoms.
 
     Args:
-        kind: 0 to 3.
+        kind: number of the dictionary, 0 to 3.
 
     Example:
         >>> v = dictionary(0).astype(float) / 2**14
@@ -67,16 +70,16 @@ def _positions() -> np.ndarray:
 
 
 def synthesize(u: Array, kinds: Array, *, is_small: bool) -> Array:
-    """Return U V^T, each row with the V of its dictionary, exactly (modulo 2^32).
+    """Return U V^T exactly (modulo 2^32), each row with the V of its dictionary.
 
     Args:
-        u: shape (planes, R, M), int16: the transpose of the first R columns of U for each plane.
+        u: shape (planes, R, M), int16, the transposed first R columns of U for each plane.
         kinds: shape (M,), the dictionary of each row.
-        is_small: whether the magnitudes of a row of U sum up to at most ``SMALL_SUM``. Then the
-            sums of products are exact in float32, which is several times faster.
+        is_small: whether the magnitudes of each row of U sum to at most ``SMALL_SUM``. Sums of
+            products are then exact in float32, which is several times faster.
 
     Returns:
-        Shape (planes, 16, 16, M), int32: row and column of the pixel in its patch.
+        Shape (planes, 16, 16, M), int32: plane, row and column in the patch, patch.
     """
     planes, rank, rows = u.shape
     dtype = jnp.float32 if is_small else jnp.int32
@@ -86,37 +89,35 @@ def synthesize(u: Array, kinds: Array, *, is_small: bool) -> Array:
     both = jnp.asarray(transforms().astype(dtype).transpose(0, 2, 1).reshape(2 * SIDE, SIDE))
 
     def product(x: Array, is_split: Array) -> Array:
-        """Transform the second last axis, in both ways at once, and take one for each column."""
+        """Apply both transforms to the second last axis, and select one for each column."""
         found = jnp.matmul(both, x, precision=lax.Precision.HIGHEST, preferred_element_type=dtype)
         return jnp.where(is_split, found[..., SIDE:, :], found[..., :SIDE, :])
 
-    # Rows first: the axis of vertical frequencies is the second last of one long matrix a plane.
+    # Vertical first: its frequencies are the rows of one wide matrix per plane.
     tall = product(grid.reshape(planes, SIDE, SIDE * rows), jnp.tile(kinds // 2 == 1, SIDE))
     grid = product(tall.reshape(planes, SIDE, SIDE, rows), kinds % 2 == 1)
     return grid.astype(jnp.int32)
 
 
 SMALL_SUM = 2**24 // int(np.abs(transforms()).max()) ** 2
-"""See ``synthesize``."""
+"""The largest sum of magnitudes of a row of U for which ``synthesize`` is exact in float32."""
 
 
 @functools.lru_cache(maxsize=1)
 def _inverses() -> np.ndarray:
-    """Return what turns samples into coefficients of the integer transforms, float32, scaled.
+    """Return the inverses of the integer transforms over 2^7, shape (2, 16, 16), float32.
 
-    Coefficients are 2^7 times those of the integer rows, so about those of orthonormal ones.
+    They map samples to coefficients close to those of the orthonormal transforms.
     """
     scaled = transforms().astype(np.float64) / 2**TRANSFORM_BITS
     return np.linalg.inv(scaled).transpose(0, 2, 1).astype(np.float32)
 
 
 def analyze(x: Array) -> Array:
-    """Return the coefficients of patches in all dictionaries.
-
-    With real entries, X = U V^T / 2^14 holds for each of them.
+    """Return the real-valued coefficients U of patches in all dictionaries: X = U V^T / 2^14.
 
     Args:
-        x: shape (planes, 16, 16, M), float32: row and column of the pixel in its patch.
+        x: shape (planes, 16, 16, M), float32: plane, row and column in the patch, patch.
 
     Returns:
         Shape (4, planes, 256, M), float32: dictionary, plane, atom, patch.
@@ -132,17 +133,17 @@ def analyze(x: Array) -> Array:
 
 
 def choose(coefficients: Array, steps: Array, bias: float) -> tuple[Array, Array]:
-    """Return for each patch the dictionary that should cost the fewest bits.
+    """Return the dictionary of each patch with the fewest estimated bits.
 
-    The cost of a coefficient is taken as log2(1 + (c / step)^2), which counts those that matter.
+    The estimate for a coefficient c is log2(1 + (c / step)^2).
 
     Args:
-        coefficients: shape (4, planes, 256, M), float32.
+        coefficients: shape (4, planes, 256, M), float32, from ``analyze``.
         steps: shape (planes,), float32.
-        bias: in bits, what the dictionaries other than the first have to gain.
+        bias: bits that a dictionary other than the first has to save.
 
     Returns:
-        The coefficients in the dictionaries chosen, shape (planes, 256, M), and the dictionaries,
+        The coefficients in the chosen dictionaries, shape (planes, 256, M), and the dictionaries,
         shape (M,), int32.
     """
     ratios = coefficients / steps[:, None, None]

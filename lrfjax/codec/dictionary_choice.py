@@ -1,24 +1,24 @@
-"""The choice of a dictionary for each patch by what it costs: the slow way.
+"""The choice of a dictionary for each patch by its actual rate and distortion (effort 3).
 
-Every patch is coded with every dictionary, as if all patches took the same, and keeps the one with
-the least distortion plus rate. ``dictionaries.choose`` guesses instead.
+All patches are coded with each dictionary in turn. Each patch keeps the dictionary with the least
+distortion plus rate. ``dictionaries.choose`` is the fast estimate.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.entropy.checkerboard import checkerboard
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, Stack, walk
-from lrfjax.codec.entropy.frequency_contexts import BANDS
 from lrfjax.codec.entropy.magnitudes import ESCAPE, ClassTables
 
 _BIAS = 3.0
-"""In bits, what the dictionaries other than the first have to gain."""
+"""Bits that a dictionary other than the first has to save."""
 
 
 class _ScoringSource(DecidingSource):
-    """Decides, and adds up for each cell the distortion and rate of its entries."""
+    """Decides the entries, and sums their distortion and rate for each cell."""
 
     def __init__(self, ratios: np.ndarray, stack: Stack, lagrangian: float) -> None:
         super().__init__(ratios, stack, lagrangian)
@@ -41,8 +41,8 @@ def choose_by_cost(ratios: np.ndarray, stack: Stack, lagrangian: float) -> np.nd
 
     Args:
         ratios: shape (4, planes, M, 256), float32, real-valued U in each dictionary.
-        stack: with all bands.
-        lagrangian: what a bit is worth, in squared steps.
+        stack: description of U, with all bands.
+        lagrangian: Lagrange multiplier of the rate, in squared steps per bit.
     """
     scores = []
     for index, one in enumerate(ratios):

@@ -1,4 +1,4 @@
-"""From tiles to pixels, in integers: the second half of decoding with the dictionaries."""
+"""Reconstruction of the pixels of tiles coded with the dictionaries, in integer arithmetic."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from lrfjax.codec import container, tiles
-from lrfjax.codec.entropy.frequency_contexts import SIDE
+from lrfjax.codec.atoms import SIDE
 from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import to_pixels
 
@@ -16,18 +16,18 @@ from lrfjax.codec.planes import to_pixels
 def decode_tiles(
     header: container.DictionaryHeader, bodies: Sequence[bytes], progress: Progress = no_progress
 ) -> np.ndarray:
-    """Return the image of the bodies of its tiles.
+    """Return the image from the bodies of its tiles.
 
     Args:
-        header: of the file.
-        bodies: of the chunks of factors, one for each tile.
-        progress: called after each tile.
+        header: header of the file.
+        bodies: bodies of the factor chunks, one per tile.
+        progress: callback after each tile.
 
     Returns:
         Shape (H, W, channels), uint8 or uint16.
 
     Raises:
-        FormatError: if a body is not that of such a tile.
+        FormatError: if a body does not hold a tile of its size.
     """
 
     def strip(tile: tuple[bytes, tuple[int, int]]) -> np.ndarray:
@@ -42,20 +42,20 @@ def reconstruct(header: container.DictionaryHeader, u: np.ndarray, kinds: np.nda
     """Return the planes of a tile, shape (planes, 16, 16, rows, columns), before deblocking."""
     steps = np.array(header.finish.steps, np.int32)
     patches = np.asarray(tiles.reconstruct_tile(u, kinds, steps, header.finish.depth))
-    return patches.reshape(*patches.shape[:3], -1, tiles.grid_of(*header.size)[1])
+    return patches.reshape(*patches.shape[:3], -1, header.patch_grid[1])
 
 
 def finish_strips(
     header: container.DictionaryHeader, strips: Iterable[np.ndarray]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the pixels of each tile, and the row of the image at which they begin.
+    """Yield the first row and the pixels of each tile.
 
-    Deblocking looks across the borders between tiles, so each is finished together with the
-    nearest row of patches of its neighbours; nothing more than these is held.
+    Deblocking reaches across the borders between tiles, so each tile is finished together with the
+    nearest row of patches of its neighbours. Only these are in memory.
 
     Args:
-        header: of the file.
-        strips: of the tiles from the top down, see ``reconstruct``.
+        header: header of the file.
+        strips: planes of the tiles from the top down, see ``reconstruct``.
     """
     rest = iter(strips)
     above: list[np.ndarray] = []
@@ -66,13 +66,13 @@ def finish_strips(
         joined = np.concatenate([*above, strip, *below], axis=3) if above or below else strip
         count = min(strip.shape[3] * SIDE, header.size[0] - top)
         yield top, np.asarray(_finish(header, joined, SIDE * len(above), count))
-        # A copy, so that the row does not keep its tile.
+        # A copy: a view would keep the whole tile in memory.
         above = [strip[..., -1:, :].copy()]
         top, strip = top + count, following
 
 
 def _join(header: container.DictionaryHeader, strips: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the whole image."""
+    """Return the whole image, shape (H, W, channels)."""
     dtype = np.uint8 if header.finish.depth == 8 else np.uint16
     out = np.empty((*header.size, len(header.finish.inverse)), dtype)
     for top, rows in finish_strips(header, strips):

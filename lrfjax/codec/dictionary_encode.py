@@ -1,7 +1,8 @@
-"""From an image to a file by IMF with the dictionaries that both sides know.
+"""Encoding of an image by IMF with the dictionaries.
 
-X ~ s U V^T, with V an integer dictionary and U integers of one step s for all columns: the step of
-reverse water-filling. U is decided with its rate in view (``dictionary_coder.decide``).
+X ~ s U V^T, where V is an integer dictionary and U has integer entries. All columns of U share one
+step s, as in reverse water-filling. ``dictionary_coder.DecidingSource`` chooses the entries of U by
+rate-distortion optimization.
 """
 
 from __future__ import annotations
@@ -14,41 +15,42 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrfjax.codec import container, rate_control, tiles
+from lrfjax.codec.atoms import ATOMS, BANDS, PATCH_SIZE, SIDE
 from lrfjax.codec.dictionaries import NUM_KINDS
 from lrfjax.codec.dictionary_choice import choose_by_cost
 from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
 from lrfjax.codec.entropy.dictionary_coder import Stack
-from lrfjax.codec.entropy.frequency_contexts import ATOMS, BANDS, SIDE
 from lrfjax.codec.parallel import Progress, in_order, no_progress
-from lrfjax.codec.planes import COLOR_BITS, Rotation, color_rotation, to_patches
+from lrfjax.codec.planes import plane_weights, rotation_of, to_patches
 from lrfjax.image.deblock import STRENGTH_UNIT
+from lrfjax.image.patches import patch_grid
 
 DEBLOCKING = round(1.2 * STRENGTH_UNIT)
-# Entries of the two lowest classes hold something once in 10^5 times.
+# About one in 10^5 entries of the two lowest classes is nonzero.
 _SKIP = 2
 _BIAS = 2.0
 
 LEAST_STEP = 2
-"""In 1/16 gray levels. With less, the entries for white and black would not fit into 16 bits."""
+"""The smallest step, in 1/16 gray levels. Below it, entries for white and black exceed 16 bits."""
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """An image at one dial: the header, and the bodies of the chunks of factors."""
+    """An image encoded at one dial: the header, and the bodies of the factor chunks."""
 
     header: container.DictionaryHeader
     bodies: tuple[bytes, ...]
 
 
 class ImageEncoder:
-    """An image, ready to be encoded at any dial.
+    """An encoder of one image at any dial.
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8 or uint16, without alpha.
-        color_space: ``"rotated"``, ``"YCbCr"`` or ``"RGB"``; ignored for gray.
-        effort: 1 to 3.
-        rank: columns of U that may be used for luma, and half of it for the other planes.
-        progress: called after each tile of an ``encode``.
+        color_space: ``"rotated"``, ``"YCbCr"`` or ``"RGB"``; ignored for gray images.
+        effort: search effort, 1 to 3.
+        rank: largest number of columns of U for luma; the other planes get half. None for all.
+        progress: callback after each tile.
     """
 
     def __init__(
@@ -72,10 +74,10 @@ class ImageEncoder:
 
     @property
     def _rows_per_tile(self) -> int:
-        return tiles.tile_rows(tiles.grid_of(*self.image.shape[:2])[1])
+        return tiles.tile_rows(_grid_of(self.image)[1])
 
     def _parts(self) -> list[np.ndarray]:
-        """Return the rows of pixels of each tile, views of the image."""
+        """Return the rows of pixels of each tile, as views of the image."""
         rows = self._rows_per_tile * SIDE
         return [self.image[top : top + rows] for top in range(0, self.image.shape[0], rows)]
 
@@ -92,19 +94,19 @@ class ImageEncoder:
 
     @functools.cached_property
     def _single_tile(self) -> np.ndarray:
-        """The patches, kept between attempts where there is one tile."""
+        """The patches of an image of one tile, kept between attempts."""
         return self._to_patches(self.image)
 
     def encode(self, dial: float) -> EncodedImage:
-        """Return the image at a dial, see ``rate_control``."""
+        """Return the image encoded at a dial; see ``rate_control``."""
         header = self._header(dial)
         return EncodedImage(header, tuple(tile.body for tile in self._coded(header, dial)))
 
     def measure(self, dial: float) -> tuple[EncodedImage, float]:
-        """Return the image at a dial, and the mean squared error of what it decodes to.
+        """Return the image encoded at a dial, and the mean squared error of the decoded image.
 
-        Each tile is measured as soon as the one below it is there, so that the factors of all of
-        them are never in memory together.
+        Each tile is measured as soon as the next one is encoded, so the factors of all tiles are
+        never in memory together.
         """
         header = self._header(dial)
         bodies: list[bytes] = []
@@ -123,7 +125,7 @@ class ImageEncoder:
         whole, _ = rate_control.dial_settings(dial)
         return container.DictionaryHeader(
             size=(self.image.shape[0], self.image.shape[1]),
-            tile_rows=min(self._rows_per_tile, tiles.grid_of(*self.image.shape[:2])[0]),
+            tile_rows=min(self._rows_per_tile, _grid_of(self.image)[0]),
             finish=container.Finish(
                 depth=self.depth,
                 inverse=tuple(map(tuple, self.rotation.inverse.tolist())),
@@ -135,12 +137,12 @@ class ImageEncoder:
         )
 
     def _coded(self, header: container.DictionaryHeader, dial: float) -> Iterator[tiles.CodedTile]:
-        """Yield the tiles from the top down, several of them in the making."""
+        """Yield the coded tiles from the top down; several threads work ahead."""
         steps = header.finish.steps
         _, lagrangian = rate_control.dial_settings(dial)
 
         def code(part: np.ndarray) -> tiles.CodedTile:
-            grid = tiles.grid_of(*part.shape[:2])
+            grid = _grid_of(part)
             u, kinds = self._analyze(self._patches(part), grid, steps, lagrangian)
             for plane, rank in enumerate(self.ranks):
                 u[plane, :, rank:] = 0
@@ -152,7 +154,7 @@ class ImageEncoder:
     def _analyze(
         self, patches: np.ndarray, grid: tuple[int, int], steps: tuple[int, ...], lagrangian: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return real-valued U, (planes, M, 256), and the dictionary of each patch."""
+        """Return real-valued U, shape (planes, M, 256), and the dictionary of each patch."""
         in_gray = np.array(steps, np.float32) / 16
         if self.effort == 2:
             u, kinds = tiles.guess_ratios(patches, in_gray, bias=_BIAS)
@@ -167,7 +169,7 @@ class ImageEncoder:
         return np.take_along_axis(ratios, kinds[None, None, :, None], axis=0)[0], kinds
 
     def dial_of_rank(self) -> float:
-        """Return the dial at which quantization costs as much as leaving out the other columns."""
+        """Return the dial at which quantization costs as much as dropping the other columns."""
         dropped, kept, count = 0.0, [], 0
         for part in self._parts():
             patches = self._patches(part)
@@ -188,32 +190,15 @@ class ImageEncoder:
         return 16 * low
 
 
-def rotation_of(image: np.ndarray, color_space: str) -> Rotation:
-    """Return the change of colours of a colour space, for an image of shape (H, W, channels)."""
-    one = 2**COLOR_BITS
-    if image.shape[2] == 1:
-        return Rotation(np.array([[one]], np.int32))
-    if color_space == "RGB":
-        return Rotation(one * np.eye(3, dtype=np.int32))
-    if color_space == "YCbCr":
-        inverse = [[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]]
-        return Rotation(np.rint(one * np.array(inverse)).astype(np.int32))
-    return color_rotation(image)
-
-
-def plane_weights(rotation: Rotation) -> np.ndarray:
-    """Return what the step of each plane is multiplied by.
-
-    Noise in a plane reaches the pixels with the norm of its column, which is 1 for rotations.
-    """
-    norms = np.linalg.norm(rotation.inverse / 2**COLOR_BITS, axis=0)
-    return 1 / np.maximum(norms, 0.25)
+def _grid_of(part: np.ndarray) -> tuple[int, int]:
+    """Return the (rows, columns) of patches over rows of pixels."""
+    return patch_grid((part.shape[0], part.shape[1]), PATCH_SIZE)
 
 
 def squared_error(image: np.ndarray, decoded: np.ndarray) -> float:
     """Return the sum of squared differences, in squared units of the dtype.
 
-    Squares are integers, so sums below 2^53 are exact, and no order of them gives another.
+    Squares are integers, so sums below 2^53 are exact in any order.
     """
     height = max(2**20 // image.shape[1], 1)
     total = 0.0

@@ -1,10 +1,10 @@
-"""From an image to a file: ``imf_encode``, ``svd_encode`` and ``nmf_encode``.
+"""The encoders ``imf_encode``, ``svd_encode`` and ``nmf_encode``.
 
-All three go one of two ways. The default way rotates the colours, has one step for all columns and
-an entropy coder with contexts (``dictionary_encode`` where V is a dictionary that both sides know,
-``learned_encode`` where it is learned). The classic way is that of arXiv 2408.12691: the rank is
-the quality, and bounded factors are deflated. On either way the codecs share everything but the
-solver, so that a comparison is between factorizations.
+There are two pipelines. The default pipeline rotates the colours, uses one quantization step for
+all columns, and codes the factors with context modelling (``dictionary_encode`` with a dictionary,
+``learned_encode`` with a learned V). The classic pipeline is that of arXiv 2408.12691: the rank
+sets the quality, and bounded factors are deflated. Within a pipeline the codecs differ only in the
+solver, so a comparison of codecs compares factorizations.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from jax import Array
 from lrfjax import checks
 from lrfjax.codec import classic_encode, container, dictionary_encode, learned_encode
 from lrfjax.codec.alpha import encode_alpha
+from lrfjax.codec.atoms import ATOMS, PATCH_SIZE, SIDE
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.rate_control import (
     Attempt,
@@ -58,58 +59,65 @@ def imf_encode(
 ) -> bytes:
     """Compress an image by integer matrix factorization.
 
-    Exactly one of ``rank``, ``quality``, ``target_bpp`` and ``target_psnr`` is given. With nothing
-    else, the patches of rotated colour planes are factorized with integer dictionaries that both
-    sides know, and U is decided with its rate in view. ``PAPER_SETTINGS`` are the settings of
-    arXiv 2408.12691, section 4: both factors are solved for, within bounds, and deflated.
+    Exactly one of ``rank``, ``quality``, ``target_bpp`` and ``target_psnr`` must be given. By
+    default the codec factorizes patches of rotated colour planes with fixed integer dictionaries
+    and chooses U by rate-distortion optimization. ``PAPER_SETTINGS`` are the settings of arXiv
+    2408.12691, section 4: both factors are solved for within bounds, and deflated.
 
-    With dictionaries, images of more than about a megapixel are coded in tiles, a few at a time on
-    as many threads. How many has no influence on the file; how large they are
-    (``tiles.MAX_TILE_PATCHES``) does, and depends on the shape of the image alone.
+    With a dictionary, images of more than about a megapixel are coded in tiles on several threads.
+    The bytes do not depend on the number of threads. They depend on the size of the tiles
+    (``tiles.PATCHES_PER_TILE``), which follows from the shape of the image.
 
     Args:
         image: shape (H, W), (H, W, 3), or (H, W, 4) with alpha last, uint8; or (H, W) or
-            (H, W, 3), uint16. NumPy or JAX, any size from 1 x 1. Alpha is kept without loss.
-        rank: of the factors, a scalar for luma, of which the other planes get half, at least 1; or
-            on the classic way a sequence with one rank for each matrix. From 1 to min(M, N) (256
-            for the dictionaries). The default way then takes the step at which quantization costs
-            as much as leaving out the other columns.
-        quality: 0 to 100. On the default way 100 is a step of 1 gray level (for 16 bits 1/8) and
-            0 one of 256, in equal ratios. On the classic way it is the rank as a percentage of
-            min(M, N), a scalar for luma, of which chroma gets half, or one for each matrix.
-        target_bpp: bits of the file per pixel: at most that, and within 2 % wherever an image is
-            large enough for it. Only on the default way.
-        target_psnr: in dB over all channels without alpha, within 0.1 dB. Only on the default way.
-        effort: 1 (fast) to 3 (slow), only with ``dictionary="dct"``: how hard the encoder looks
-            for fewer bits. Any decoder reads all of them, equally fast.
-        dictionary: ``"dct"``, or ``"learned"``: then V is a part of the factorization and the file.
-        color_space: ``"rotated"`` (the default way), or ``"YCbCr"`` and ``"RGB"``, with which a
-            learned V goes the classic way. Ignored for gray images.
-        scale_factor: classic way: size of the chroma planes as a share of luma's, (vertical,
-            horizontal), in (0, 1].
-        upsampling: classic way: of the chroma planes, ``"linear"`` or ``"nearest"``.
-        patch: classic way: whether matrices are made of patches; otherwise each plane is one.
-        patch_size: (P, Q) in pixels; 16 x 16 for dictionaries, otherwise 8 x 8 by default, at
-            least 8 x 8 on the default way and 1 to 1024 on the classic one.
-        bounds: classic way: (lower, upper) of the entries of the factors, integers.
-        num_iters: sweeps of the solver, with a learned V.
-        init: classic way: start of the solver, ``"svd"``, ``"balanced"`` or ``"random"``.
-        key: a JAX PRNG key, for ``init="random"``.
-        entropy: ``"context"``, or on the classic way also ``"deflate"``.
-        icc_profile: kept in the file, see ``read_metadata``.
-        exif: likewise.
-        max_pixels: larger images are refused. Decoders have the same limit, so who raises it here
-            has to raise it there. The classic way never takes more than the default.
-        progress: with dictionaries, called with how many tiles are done and how many there are:
-            first with none, then after each, and for a target again so with each attempt.
+            (H, W, 3), uint16. NumPy or JAX, any size from 1 x 1. Alpha is lossless.
+        rank: number of columns of each factor, from 1 to min(M, N) (256 for dictionaries). A scalar
+            applies to luma, and the other planes get half of it, at least 1. The classic pipeline
+            also takes a sequence with one rank per matrix. The default pipeline derives the step
+            from the rank: quantization costs as much as dropping the other columns.
+        quality: number from 0 to 100. In the default pipeline the step falls geometrically from 256
+            gray levels at 0 to 1 gray level at 100 (for 16 bits to 1/8, or 1/16 with a learned V).
+            In the classic pipeline quality is the rank as a percentage of min(M, N): a scalar for
+            luma, of which chroma gets half, or one per matrix.
+        target_bpp: upper limit on the bits of the file per pixel, met within 2 % unless the image
+            is very small. Default pipeline only.
+        target_psnr: PSNR in dB over all channels but alpha, met within 0.1 dB. Default pipeline
+            only.
+        effort: search effort from 1 (fast) to 3 (slow), for ``dictionary="dct"``. More effort saves
+            bits; decoding time does not change.
+        dictionary: ``"dct"`` for the fixed dictionaries, or ``"learned"`` to solve for V and store
+            it in the file.
+        color_space: ``"rotated"`` (default pipeline), ``"YCbCr"`` or ``"RGB"``. The latter two
+            select the classic pipeline if V is learned. Ignored for gray images.
+        scale_factor: classic pipeline: size of the chroma planes relative to luma, (vertical,
+            horizontal), each in (0, 1].
+        upsampling: classic pipeline: interpolation of the chroma planes, ``"linear"`` or
+            ``"nearest"``.
+        patch: classic pipeline: whether rows of the matrices are patches; otherwise each plane is a
+            matrix.
+        patch_size: (P, Q) in pixels. Always 16 x 16 for dictionaries, otherwise 8 x 8 by default:
+            sides of 8 to 64 in the default pipeline, 1 to 1024 in the classic one.
+        bounds: classic pipeline: (lower, upper) bounds of the factor entries, integers.
+        num_iters: number of solver sweeps for a learned V.
+        init: classic pipeline: start of the solver, ``"svd"``, ``"balanced"`` or ``"random"``.
+        key: JAX PRNG key for ``init="random"``.
+        entropy: ``"context"``; in the classic pipeline also ``"deflate"``.
+        icc_profile: ICC profile to store in the file; see ``read_metadata``.
+        exif: EXIF block to store in the file; see ``read_metadata``.
+        max_pixels: largest number of pixels. Decoders have the same default limit; raise it when
+            decoding, too. The classic pipeline never accepts more than the default.
+        progress: callback for dictionaries. It receives the number of finished tiles and the number
+            of all tiles, once before the first and after each. With a target, every attempt starts
+            again from zero.
 
     Returns:
-        The file; its format is written down in ``lrfjax/codec/FORMAT.md``.
+        The file, in the format of ``lrfjax/codec/FORMAT.md``.
 
     Raises:
-        InputError: an impossible value, image shape, a combination of settings that no way has, a
-            target that cannot be met, or not exactly one of the four.
-        InputTypeError: a wrong type or dtype.
+        InputError: if a value or the image shape is out of range, no pipeline supports the
+            combination of settings, the target cannot be met, or not exactly one of the four
+            arguments is given.
+        InputTypeError: if an argument has a wrong type or dtype.
         SolverError: if the solver failed on a matrix.
 
     Example:
@@ -127,14 +135,15 @@ def imf_encode(
     if dictionary == "dct":
         checks.one_of("color_space", color_space, ("rotated", "YCbCr", "RGB"))
         checks.one_of("entropy", entropy, ("context",))
-        sides = checks.integer_pair("patch_size", patch_size or (16, 16), 1, 1024)
-        if sides != (16, 16):
-            raise InputError(f"patch_size must be (16, 16) for dictionaries, got {patch_size}")
-        if pixels.shape[1] > 16 * container.MAX_TILE_PATCHES:
-            limit = 16 * container.MAX_TILE_PATCHES
+        sides = checks.integer_pair(
+            "patch_size", patch_size or PATCH_SIZE, 1, container.MAX_PATCH_SIDE
+        )
+        if sides != PATCH_SIZE:
+            raise InputError(f"patch_size must be {PATCH_SIZE} for dictionaries, got {patch_size}")
+        if pixels.shape[1] > (limit := SIDE * container.MAX_TILE_PATCHES):
             raise InputError(f"image must be at most {limit} pixels wide, got {pixels.shape}")
         if rank is not None:
-            rank = checks.integer("rank", rank, 1, 256)
+            rank = checks.integer("rank", rank, 1, len(ATOMS))
         encoder: _Encoder = dictionary_encode.ImageEncoder(
             _opaque(pixels), color_space, effort, rank, progress
         )
@@ -178,14 +187,14 @@ def svd_encode(
 ) -> bytes:
     """Compress an image by its truncated SVD with uniformly quantized factors.
 
-    On the default way all columns of U S have one step, are decided with their rate in view, and
-    columns that would hold nothing are left out. On the classic way (``color_space="YCbCr"`` or
-    ``"RGB"``) it is the comparison codec of arXiv 2408.12691, section 5: the singular values are
-    split evenly between the factors, and each factor is quantized over its range. (The published
-    curves use RGB and ``entropy="deflate"``.)
+    In the default pipeline all columns of U S share one step and are quantized by rate-distortion
+    optimization; columns that would be zero are dropped. The classic pipeline
+    (``color_space="YCbCr"`` or ``"RGB"``) is the comparison codec of arXiv 2408.12691, section 5:
+    the singular values are split evenly between the factors, and each factor is quantized over its
+    range. (The published curves use RGB and ``entropy="deflate"``.)
 
     Args:
-        image: as for ``imf_encode``, like all arguments not named here.
+        image: see ``imf_encode``.
         rank: see ``imf_encode``.
         quality: see ``imf_encode``.
         target_bpp: see ``imf_encode``.
@@ -195,7 +204,7 @@ def svd_encode(
         upsampling: see ``imf_encode``.
         patch: see ``imf_encode``.
         patch_size: see ``imf_encode``.
-        bits: classic way: of each quantized entry, 1 to 8.
+        bits: classic pipeline: bits per quantized entry, 1 to 8.
         entropy: see ``imf_encode``.
         icc_profile: see ``imf_encode``.
         exif: see ``imf_encode``.
@@ -243,13 +252,13 @@ def nmf_encode(
 ) -> bytes:
     """Compress an image by non-negative matrix factorization with quantized factors.
 
-    On the default way each plane is lifted by a constant to non-negative values, columns of V are
-    scaled to one norm and quantized, and U is solved for again, in integers of one step. On the
-    classic way each pair of columns is scaled so that both have the same largest entry, then each
-    factor is quantized uniformly.
+    In the default pipeline a constant lifts each plane to non-negative values, the columns of V are
+    scaled to one norm and quantized, and U is solved for again in integers of one step. In the
+    classic pipeline each pair of columns is scaled to the same largest entry, and then each factor
+    is quantized uniformly.
 
     Args:
-        image: as for ``imf_encode``, like all arguments not named here.
+        image: see ``imf_encode``.
         rank: see ``imf_encode``.
         quality: see ``imf_encode``.
         target_bpp: see ``imf_encode``.
@@ -259,8 +268,8 @@ def nmf_encode(
         upsampling: see ``imf_encode``.
         patch: see ``imf_encode``.
         patch_size: see ``imf_encode``.
-        num_iters: sweeps of the solver.
-        bits: classic way: of each quantized entry, 1 to 8.
+        num_iters: number of solver sweeps.
+        bits: classic pipeline: bits per quantized entry, 1 to 8.
         entropy: see ``imf_encode``.
         icc_profile: see ``imf_encode``.
         exif: see ``imf_encode``.
@@ -291,7 +300,7 @@ def nmf_encode(
 
 
 class _Encoded(Protocol):
-    """An image at one dial."""
+    """An image encoded at one dial."""
 
     @property
     def header(self) -> Any: ...
@@ -300,7 +309,7 @@ class _Encoded(Protocol):
 
 
 class _Encoder(Protocol):
-    """An image, ready to be encoded at any dial."""
+    """An encoder of one image at any dial."""
 
     def encode(self, dial: float) -> _Encoded: ...
     def measure(self, dial: float) -> tuple[_Encoded, float]: ...
@@ -316,7 +325,7 @@ def _encode(
     icc_profile: bytes | None,
     exif: bytes | None,
 ) -> bytes:
-    """Find the dial, and return the file."""
+    """Return the file at the dial that meets the quality, the target or the rank."""
     extras = _extras(pixels, icc_profile, exif)
 
     def write(encoded: _Encoded) -> bytes:
@@ -336,7 +345,7 @@ def _encode(
 
         def by_psnr(dial: float) -> Attempt[bytes]:
             encoded, error = encoder.measure(dial)
-            # As a file, it holds nothing that was only needed to measure it.
+            # Keep the file only: it is smaller than the factors.
             return Attempt(10 * np.log10(peak**2 / max(error, 1e-10)), write(encoded))
 
         return meet_psnr(by_psnr, checks.real("target_psnr", target_psnr, 0.0, 200.0))
@@ -356,7 +365,7 @@ def _write(header: container.Header, bodies: tuple[bytes, ...], extras: _Extras)
 
 
 def _extras(pixels: np.ndarray, icc_profile: bytes | None, exif: bytes | None) -> _Extras:
-    """Return what a file holds besides factors: alpha, colour profile, EXIF block."""
+    """Return the coded alpha channel, the ICC profile and the EXIF block."""
     for name, value in (("icc_profile", icc_profile), ("exif", exif)):
         if value is not None and not isinstance(value, bytes):
             raise InputTypeError(f"{name} must be bytes, got {type(value).__name__}")
@@ -396,7 +405,7 @@ def _check_one(rank: Any, quality: Any, target_bpp: Any, target_psnr: Any) -> No
 def _check_classic(pixels: np.ndarray, target_bpp: Any, target_psnr: Any) -> None:
     if target_bpp is not None or target_psnr is not None:
         name = "target_bpp" if target_bpp is not None else "target_psnr"
-        raise InputError(f"{name} needs color_space='rotated': by rank it cannot be met closely")
+        raise InputError(f"{name} needs color_space='rotated': the rank is too coarse to meet it")
     if pixels.dtype != np.uint8:
         raise InputError(f"image of {pixels.dtype} needs color_space='rotated' or a dictionary")
 

@@ -1,7 +1,8 @@
-"""How an image becomes matrices, and back: the geometry, and the jitted pair of functions."""
+"""The geometry of matrices from an image, and the conversions between the two."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,8 +12,8 @@ from jax import Array
 
 from lrfjax.image import color, patches, resample
 
-# Planes are clipped to this magnitude before colour conversion, which keeps it within int32. No
-# image is near it; a hostile file may be.
+# Planes are clipped to this magnitude, so that colour conversion stays within int32. Images stay
+# far below it; hostile files may not.
 _PLANE_LIMIT = 1 << 13
 
 
@@ -24,9 +25,9 @@ class Layout:
         size: (H, W) of the image.
         color_space: ``"gray"``, ``"RGB"``, ``"YCbCr"`` or ``"rotated"`` (see ``planes``).
         chroma_size: (H, W) of the chroma planes; ``size`` unless the space is YCbCr.
-        patch_size: (P, Q), or None where a plane is its own matrix.
-        upsampling: of the chroma planes, ``"nearest"`` or ``"linear"``.
-        num_planes: of rotated planes, 1 or 3; None for the other colour spaces.
+        patch_size: (P, Q), or None if each plane is a matrix.
+        upsampling: interpolation of the chroma planes, ``"nearest"`` or ``"linear"``.
+        num_planes: number of rotated planes, 1 or 3; None for the other colour spaces.
     """
 
     size: tuple[int, int]
@@ -38,10 +39,10 @@ class Layout:
 
     @property
     def plane_groups(self) -> list[tuple[int, tuple[int, int]]]:
-        """The number of planes and their size behind each matrix.
+        """The number of planes in each matrix, and their size.
 
-        RGB patches hold all three channels in one row, as in the paper; otherwise each plane has
-        a matrix of its own.
+        RGB patches hold all three channels in one row, as in the paper. Otherwise each plane has
+        its own matrix.
         """
         if self.num_planes is not None:
             return [(1, self.size)] * self.num_planes
@@ -55,39 +56,27 @@ class Layout:
     def patch_grid(self) -> tuple[int, int]:
         """The rows and columns of patches over the image."""
         assert self.patch_size is not None
-        height, width = patches.padded_size(self.size, self.patch_size)
-        return height // self.patch_size[0], width // self.patch_size[1]
+        return patches.patch_grid(self.size, self.patch_size)
 
     @property
     def factor_grids(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        """The grids over which the columns of U and of V of each matrix are small images.
+        """The grids of the columns of U and of V of each matrix, as (rows, columns).
 
-        Where a patch has several channels, they are below each other; a plane without patches
-        has factors of one row.
+        A column of U is a small image over the patches, a column of V over the pixels of a patch.
+        Channels of a patch are stacked vertically. Without patches the grids have one row.
         """
-        out = []
-        for (channels, size), (rows, columns) in zip(
-            self.plane_groups, self.matrix_shapes, strict=True
-        ):
-            if self.patch_size is None:
-                out.append(((1, rows), (1, columns)))
-            else:
-                p, q = self.patch_size
-                height, width = patches.padded_size(size, self.patch_size)
-                out.append(((height // p, width // q), (channels * p, q)))
-        return out
+        if self.patch_size is None:
+            return [((1, rows), (1, columns)) for _, (rows, columns) in self.plane_groups]
+        p, q = self.patch_size
+        return [
+            (patches.patch_grid(size, self.patch_size), (channels * p, q))
+            for channels, size in self.plane_groups
+        ]
 
     @property
     def matrix_shapes(self) -> list[tuple[int, int]]:
         """The (M, N) of each matrix."""
-        if self.patch_size is None:
-            return [size for _, size in self.plane_groups]
-        p, q = self.patch_size
-        shapes = []
-        for channels, size in self.plane_groups:
-            height, width = patches.padded_size(size, self.patch_size)
-            shapes.append((height * width // (p * q), channels * p * q))
-        return shapes
+        return [(math.prod(u), math.prod(v)) for u, v in self.factor_grids]
 
 
 @partial(jax.jit, static_argnames="layout")
@@ -96,7 +85,7 @@ def to_matrices(image: Array, layout: Layout) -> list[Array]:
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8.
-        layout: its geometry.
+        layout: geometry of the image.
 
     Returns:
         One float32 matrix for each of ``layout.matrix_shapes``, values in [0, 256).
@@ -119,13 +108,13 @@ def to_matrices(image: Array, layout: Layout) -> list[Array]:
 
 
 def from_matrices(matrices: list[Array], layout: Layout) -> Array:
-    """Return the image of integer matrices; the inverse of ``to_matrices`` up to rounding.
+    """Return the image of integer matrices: the inverse of ``to_matrices`` up to rounding.
 
-    Integer arithmetic throughout, so every backend gives the same pixels.
+    The arithmetic is in integers, so every backend gives the same pixels.
 
     Args:
         matrices: int32, one for each of ``layout.matrix_shapes``.
-        layout: the geometry.
+        layout: geometry of the image.
 
     Returns:
         Shape (H, W) or (H, W, 3), uint8.

@@ -1,4 +1,4 @@
-"""From factors to pixels where V is in the file and planes are rotated channels, in integers."""
+"""Decoding of learned factors, and of rotated planes from them, in integer arithmetic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_factors(body: bytes, header: container.LearnedHeader) -> list[IntegerFa
     """Return the factors of a body coded with contexts.
 
     Raises:
-        FormatError: if it does not hold such factors.
+        FormatError: if the body does not match the header.
     """
     decoder = SymbolDecoder(body)
     out = []
@@ -34,7 +34,7 @@ def read_factors(body: bytes, header: container.LearnedHeader) -> list[IntegerFa
 
 
 def _check_range(part: np.ndarray, limits: Range) -> None:
-    if part.min() < limits.lower or part.max() > limits.lower + limits.span:
+    if part.min() < limits.lower or part.max() > limits.upper:
         raise FormatError(f"a factor has an entry outside {limits}")
 
 
@@ -47,7 +47,7 @@ def render(header: container.LearnedHeader, factors: list[IntegerFactors]) -> np
     limit = LARGEST_LEVEL << bits
     planes = []
     for f, matrix in zip(factors, header.matrices, strict=True):
-        # Clipped before, so that the difference cannot overflow, and after.
+        # Clipping the product keeps the difference from overflowing.
         product = np.clip(scaled_product(f), -(1 << 30), 1 << 30) - (matrix.offset << bits)
         planes.append(np.clip(product, -limit, limit).T)
     patches = np.stack(planes).reshape(len(planes), *layout.patch_size, *layout.patch_grid)

@@ -1,8 +1,9 @@
-"""From an image to a file with V learned and coded: IMF, SVD and NMF of rotated planes.
+"""Encoding of an image with a learned V: IMF, SVD and NMF of rotated planes.
 
-The pipeline is that of the dictionaries: the same colours, entropy coder, deblocking and rate
-control, so that a comparison is about the factorization. All columns of U have one step: the
-columns of V are integers with norms of about 127, and X ~ s U V^T with s = step / 127.
+The pipeline shares colours, deblocking and rate control with ``dictionary_encode``, and all three
+methods share the entropy coder, so a comparison of codecs compares factorizations. All columns of U
+share one step: the columns of V are integers with norms of about 127, and X ~ s U V^T with
+s = step / 127.
 """
 
 from __future__ import annotations
@@ -14,24 +15,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrfjax.codec import container, learned_decode, rate_control
-from lrfjax.codec.dictionary_encode import (
-    DEBLOCKING,
-    plane_weights,
-    rotation_of,
-    squared_error,
-)
+from lrfjax.codec.dictionary_encode import DEBLOCKING, squared_error
 from lrfjax.codec.entropy.ans import SymbolEncoder
 from lrfjax.codec.entropy.factor_coder import DecidingSource, EncodingSource, walk
 from lrfjax.codec.layout import Layout
-from lrfjax.codec.planes import FRACTION_BITS, to_patches
-from lrfjax.codec.quantize import IntegerFactors, Range, Scale, scale_at_least
-from lrfjax.errors import InputError, SolverError
+from lrfjax.codec.planes import FRACTION_BITS, plane_weights, rotation_of, to_patches
+from lrfjax.codec.quantize import (
+    MAX_QUANTIZED_PRODUCT,
+    IntegerFactors,
+    Range,
+    Scale,
+    host_factors,
+    scale_at_least,
+)
+from lrfjax.errors import InputError
 from lrfjax.solvers.constraints import IntegerBox, NonNegative
 from lrfjax.solvers.factorize import factorize, nmf, svd
-from lrfjax.types import Factors, Result, Status
+from lrfjax.types import Factors
 
 NORM = 127
-"""Of the columns of V, about; no entry is larger."""
+"""The approximate norm of the columns of V, and the limit of their entries."""
 
 MAX_NMF_RANK = 32
 _DEAD_ZONE = 0.14
@@ -40,7 +43,7 @@ _LARGEST_U = 2**13 - 1
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """An image at one dial: the header and the factors."""
+    """An image encoded at one dial: the header, the factors and their coded body."""
 
     header: container.LearnedHeader
     factors: tuple[IntegerFactors, ...]
@@ -48,19 +51,19 @@ class EncodedImage:
 
     @property
     def bodies(self) -> tuple[bytes, ...]:
-        """The bodies of the chunks of factors."""
+        """The bodies of the factor chunks."""
         return (self.body,)
 
 
 class ImageEncoder:
-    """An image, ready to be encoded at any dial.
+    """An encoder of one image at any dial.
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8 or uint16.
         method: ``"imf"``, ``"svd"`` or ``"nmf"``.
         patch_size: (P, Q), at least 8 each.
-        rank: the most columns for luma, half of it for the other planes; None for what pays.
-        num_iters: sweeps of the solver of IMF and NMF.
+        rank: largest number of columns for luma; the other planes get half. None for no limit.
+        num_iters: number of solver sweeps of IMF and NMF.
     """
 
     def __init__(
@@ -94,17 +97,17 @@ class ImageEncoder:
 
     @functools.cached_property
     def _matrices(self) -> list[np.ndarray]:
-        """The patch matrix of each plane, float32, gray levels around 0."""
+        """The patch matrix of each plane, float32, in gray levels around 0."""
         pixels = self.image.astype(np.float32) / (257 if self.depth == 16 else 1)
         patches = np.asarray(to_patches(pixels, self.rotation.forward, self.patch_size))
         return [p.reshape(-1, p.shape[-1]).T for p in patches]
 
     @functools.cached_property
     def _svds(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """U S and V of each plane, with all columns that may be used."""
+        """U S and V of each plane, with the largest allowed number of columns."""
         out = []
         for x, rank in zip(self._matrices, self.ranks, strict=True):
-            u, v = _host(svd(x, rank))
+            u, v = host_factors(svd(x, rank))
             norms = np.linalg.norm(v, axis=0)
             is_live = norms > 1e-6 * norms.max(initial=1e-30)
             scale = np.where(is_live, norms, 1)
@@ -112,7 +115,7 @@ class ImageEncoder:
         return out
 
     def dial_of_rank(self) -> float:
-        """Return the dial at which quantization costs as much as leaving out the other columns."""
+        """Return the dial at which quantization costs as much as dropping the other columns."""
         dropped = sum(
             float(np.square(x).sum() - np.square(u).sum())
             for x, (u, _) in zip(self._matrices, self._svds, strict=True)
@@ -121,13 +124,13 @@ class ImageEncoder:
         return float(np.clip(16 * np.sqrt(12 * max(dropped, 0) / kept), 16, 4096))
 
     def measure(self, dial: float) -> tuple[EncodedImage, float]:
-        """Return the image at a dial, and the mean squared error of what it decodes to."""
+        """Return the image encoded at a dial, and the mean squared error of the decoded image."""
         encoded = self.encode(dial)
         decoded = learned_decode.render(encoded.header, list(encoded.factors))
         return encoded, squared_error(self.image, decoded) / self.image.size
 
     def encode(self, dial: float) -> EncodedImage:
-        """Return the image at a dial, see ``rate_control``."""
+        """Return the image encoded at a dial; see ``rate_control``."""
         whole, lagrangian = rate_control.dial_settings(dial)
         steps = tuple(min(max(round(whole * w), 1), container.MAX_STEP) for w in self.weights)
         out = SymbolEncoder()
@@ -164,27 +167,29 @@ class ImageEncoder:
         return FRACTION_BITS[self.depth]
 
     def _scale(self, plane: int, step: int) -> Scale:
-        """Return the scale of the product for a step in 1/16 gray levels, a little more at most.
+        """Return the scale of the product for a step in 1/16 gray levels, rounded up slightly.
 
-        It has to leave products within 32 bits, so it depends on how large entries of U may be.
+        Products must fit into 32 bits, so the scale depends on the largest entries of U.
         """
         x, (us, v) = self._matrices[plane], self._svds[plane]
-        # A non-negative U is larger, as its columns overlap.
+        # A non-negative U has larger entries, because its columns overlap.
         largest = 2 * np.sqrt(np.square(x).sum(axis=1).max()) if self.method == "nmf" else us
         entries = min(1.5 * np.abs(largest).max() / (step / 16) + 2, _LARGEST_U)
         limit = int(entries) * NORM * v.shape[1]
-        return scale_at_least(step / 16 / NORM * 2**self._fraction_bits, min(limit, 2**26))
+        return scale_at_least(
+            step / 16 / NORM * 2**self._fraction_bits, min(limit, MAX_QUANTIZED_PRODUCT)
+        )
 
     def _factorize(self, plane: int, scale: float) -> tuple[np.ndarray, np.ndarray, int]:
         """Return V, the entries of U (real-valued for the SVD), and the offset.
 
         Args:
-            plane: its index.
-            scale: of the product, in gray levels.
+            plane: index of the plane.
+            scale: scale of the product, in gray levels.
         """
         x, (us, v) = self._matrices[plane], self._svds[plane]
         step = scale * NORM
-        # Columns weaker than a share of the step would round to nothing.
+        # Columns weaker than a fraction of the step would round to zero.
         strength = np.sqrt(np.square(us).mean(axis=0))
         rank = max(int(np.count_nonzero(strength > 0.25 * step)), 1)
         if self.method == "nmf":
@@ -203,7 +208,7 @@ class ImageEncoder:
             l1=(_DEAD_ZONE * NORM**2 / x.shape[1], 0.0),
             record=(),
         )
-        u, v = _host(result)
+        u, v = host_factors(result)
         return v.astype(np.int32), u.astype(np.int32), 0
 
     def _non_negative(
@@ -211,10 +216,10 @@ class ImageEncoder:
     ) -> tuple[np.ndarray, np.ndarray, int]:
         offset = min(max(int(np.ceil(-x.min())), 0), 512)
         lifted = np.maximum(x + offset, 0)
-        _, v = _host(nmf(lifted, rank, num_iters=self.num_iters, record=()))
+        _, v = host_factors(nmf(lifted, rank, num_iters=self.num_iters, record=()))
         norms = np.linalg.norm(v, axis=0)
         v = np.rint(NORM * v / np.maximum(norms, 1e-30))
-        # U again, for the V that the decoder will have: first real, then in integers.
+        # Solve for U again with the quantized V: first real, then integer.
         start = Factors(jnp.asarray(lifted @ v / NORM**2), jnp.asarray(v, jnp.float32))
         real = factorize(
             lifted / scale,
@@ -235,7 +240,7 @@ class ImageEncoder:
             frozen=(False, True),
             record=(),
         )
-        return v.astype(np.int32), _host(result)[0].astype(np.int32), offset
+        return v.astype(np.int32), host_factors(result)[0].astype(np.int32), offset
 
 
 def _box(lower: int, upper: int) -> IntegerBox:
@@ -243,13 +248,6 @@ def _box(lower: int, upper: int) -> IntegerBox:
 
 
 def _range_of(part: np.ndarray, has_signs: bool) -> Range:
-    """Return the range of the entries, with 0 in it, and -1 where entries may have signs."""
+    """Return the range of the entries; it contains 0, and -1 if entries may have signs."""
     lower = min(int(part.min()), -1 if has_signs else 0)
     return Range(lower, max(int(part.max()), 0) - lower)
-
-
-def _host(result: Result) -> tuple[np.ndarray, np.ndarray]:
-    """Return the factors of a successful solve as NumPy arrays."""
-    if int(result.status) == Status.FAILED:
-        raise SolverError("the factorization of the image failed: its relative error is not finite")
-    return np.asarray(result.factors.u), np.asarray(result.factors.v)

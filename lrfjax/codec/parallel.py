@@ -1,7 +1,7 @@
-"""Tiles beside each other: threads over what is independent, results in order.
+"""Threads over independent tiles, with results in order.
 
-NumPy and JAX let other threads run while they compute, so that a second tile fills the gaps that
-the first one leaves. What comes out does not depend on how many run at a time.
+NumPy and JAX release the interpreter lock while they compute, so a second tile fills the gaps that
+the first one leaves. The results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_WORKERS = 4
-"""Each holds a tile, some 200 MB in the encoder, and the interpreter runs one at a time."""
+"""Each thread holds a tile (about 200 MB when encoding), and the interpreter runs one at a time."""
 
 Progress = Callable[[int, int], None]
-"""Called with how many tiles are done and how many there are."""
+"""A callback that receives the number of finished tiles and the number of all tiles."""
 
 
 def no_progress(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Ignore the progress."""
 
 
 def num_workers() -> int:
-    """Return how many tiles are worked on at a time."""
+    """Return the number of threads: that of the available cores, at most ``MAX_WORKERS``."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows
@@ -42,10 +42,10 @@ def num_workers() -> int:
 
 @functools.lru_cache(maxsize=1)
 def _threads(count: int, process: int) -> ThreadPoolExecutor:
-    """Return the threads of a process; they do not outlive a fork.
+    """Return the cached thread pool of a process; the process id makes a fork start its own.
 
-    They are kept: the C library gives each new thread memory of its own and keeps much of it, so
-    that with new ones a process would grow from call to call.
+    The C library gives each new thread its own memory and keeps much of it, so a new pool per call
+    would make the process grow.
     """
     return ThreadPoolExecutor(count, thread_name_prefix="tile")
 
@@ -53,16 +53,16 @@ def _threads(count: int, process: int) -> ThreadPoolExecutor:
 def in_order(
     function: Callable[[T], R], items: Sequence[T], progress: Progress = no_progress
 ) -> Iterator[R]:
-    """Yield ``function`` of each item, in the order of the items.
+    """Yield ``function(item)`` for each item, in order.
 
-    At most ``num_workers`` calls are begun and not yet asked for, so memory does not grow with the
-    number of items. Whatever a call raises is raised here. The first call is alone, so that what
-    compiles does so once.
+    At most ``num_workers`` results are computed ahead of the consumer, so memory does not grow with
+    the number of items. An exception in a call is raised here. The first call runs alone, so that
+    each program compiles once.
 
     Args:
-        function: pure; called from several threads.
-        items: what to call it with.
-        progress: called from the thread that iterates, after each item that it took.
+        function: pure function, called from several threads.
+        items: arguments of the calls.
+        progress: callback, called from the iterating thread before the first item and after each.
 
     Example:
         >>> list(in_order(lambda x: x * x, [3, 1, 2]))
@@ -71,7 +71,7 @@ def in_order(
     total = len(items)
     progress(0, total)
     workers = min(num_workers(), total - 1)
-    # A device that the caller chose with ``jax.default_device`` holds for its own thread only.
+    # ``jax.default_device`` of the caller applies to its own thread only; pass it on.
     device = jax.config.jax_default_device  # type: ignore[attr-defined]
 
     def call(item: T) -> R:
@@ -93,10 +93,10 @@ def in_order(
                 begun.extend(threads.submit(call, x) for x in islice(rest, 1))
                 yield result
         finally:
-            # After an error or an interrupt, what has not begun never does, and no call goes on.
+            # After an error or an interrupt, cancel pending calls and wait for running ones.
             wait([future for future in begun if not future.cancel()])
 
-    # Closed here as well, so that no call outlives an error of ``progress``.
+    # Close the generator here, so that no call outlives an error of ``progress``.
     with closing(results()) as found:
         for done, result in enumerate(found, 1):
             progress(done, total)

@@ -1,4 +1,4 @@
-"""Pillow's codecs behind the same pair of functions, as anchors for comparisons."""
+"""Pillow's codecs as an encode/decode pair, for comparisons."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def pil_encode(image: Any, format: str = "JPEG", **params: Any) -> bytes:
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8.
-        format: a name that Pillow can write, such as ``"JPEG"``, ``"WEBP"``, ``"PNG"``.
-        **params: passed to ``PIL.Image.Image.save``, such as ``quality`` or ``method``.
+        format: name of a format that Pillow writes, such as ``"JPEG"``, ``"WEBP"``, ``"PNG"``.
+        **params: keyword arguments of ``PIL.Image.Image.save``, such as ``quality`` or ``method``.
 
     Returns:
         The file.
@@ -51,11 +51,11 @@ def pil_decode(data: bytes) -> np.ndarray:
         data: the file.
 
     Returns:
-        Shape (H, W) for gray and (H, W, 3) for all else, uint8.
+        The image, shape (H, W) for gray and (H, W, 3) otherwise, uint8.
 
     Raises:
-        FormatError: if Pillow cannot read it.
-        InputTypeError: if it is not bytes.
+        FormatError: if Pillow cannot read the file.
+        InputTypeError: if the data is not bytes.
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InputTypeError(f"data must be bytes, got {type(data).__name__}")

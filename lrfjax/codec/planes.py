@@ -1,8 +1,8 @@
-"""Colour planes as patches of 16 x 16 pixels, and back: what the dictionaries factorize.
+"""Rotated colour planes as patches, and the conversion of patches to pixels.
 
-The planes of a colour image are rotated channels: an orthonormal 3 x 3 matrix, chosen for each
-image, takes the correlation out of the differences between neighbouring pixels. Chroma stays at
-full resolution; that its high frequencies are not worth their bits, the factorization finds out.
+The planes of a colour image are rotated channels: an orthonormal 3 x 3 matrix, computed for each
+image, decorrelates the differences between neighbouring pixels. Chroma stays at full resolution;
+rate-distortion optimization of the factors drops its high frequencies.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from lrfjax.codec.atoms import PATCH_SIZE
 from lrfjax.codec.dictionaries import TRANSFORM_BITS
-from lrfjax.codec.entropy.frequency_contexts import SIDE
 from lrfjax.image.deblock import deblock
 
 COLOR_BITS = 12
@@ -30,14 +30,14 @@ class Rotation:
     """A change of colour coordinates.
 
     Attributes:
-        inverse: shape (channels, planes), int32, 4096 times what turns planes into channels.
+        inverse: shape (channels, planes), int32, 4096 times the plane-to-channel matrix.
     """
 
     inverse: np.ndarray
 
     @property
     def forward(self) -> np.ndarray:
-        """What turns channels into planes, the exact inverse, float32."""
+        """The channel-to-plane matrix, float32: the inverse of ``inverse`` / 4096."""
         return np.linalg.inv(self.inverse / 2**COLOR_BITS).astype(np.float32)
 
 
@@ -51,23 +51,24 @@ def color_rotation(image: np.ndarray) -> Rotation:
     for axis in (0, 1):
         for part in _difference_parts(image, axis):
             covariance += part.T @ part
-    # A little of the identity keeps images of one colour from arbitrary axes.
+    # A small multiple of the identity fixes the axes for images of one colour.
     _, vectors = np.linalg.eigh(covariance + 1e-3 * np.eye(3))
     axes = vectors[:, ::-1] * np.where(vectors[:, ::-1].sum(axis=0) < 0, -1, 1)
     return Rotation(np.rint(axes * 2**COLOR_BITS).astype(np.int32))
 
 
 def _difference_parts(image: np.ndarray, axis: int) -> Iterator[np.ndarray]:
-    """Yield the differences along an axis, in row-major order, some 2^14 at a time.
+    """Yield the differences along an axis, in row-major order, in parts of about 2^14.
 
-    By parts, so that sums in float32 stay precise; and only some parts are in memory at a time.
+    Short parts keep sums in float32 precise, and few of them are in memory at a time.
 
     Args:
         image: shape (H, W, 3).
         axis: 0 or 1.
 
-    Returns:
-        Shape (n, 3), float32, n from 2^14 to below 2^15, or less if there are not as many.
+    Yields:
+        Shape (n, 3), float32. n is from 2^14 to below 2^15, or the number of all differences if
+        that is smaller.
     """
     height, width = (n - (a == axis) for a, n in enumerate(image.shape[:2]))
     total = height * width
@@ -84,21 +85,44 @@ def _difference_parts(image: np.ndarray, axis: int) -> Iterator[np.ndarray]:
 
 
 _PARTS_AT_A_TIME = 16
-"""Of differences: a quarter of a million, about what caches hold."""
+"""Parts of differences in memory: 2^18 differences, about the size of a cache."""
+
+
+def rotation_of(image: np.ndarray, color_space: str) -> Rotation:
+    """Return the rotation of a colour space for an image of shape (H, W, channels)."""
+    one = 2**COLOR_BITS
+    if image.shape[2] == 1:
+        return Rotation(np.array([[one]], np.int32))
+    if color_space == "RGB":
+        return Rotation(one * np.eye(3, dtype=np.int32))
+    if color_space == "YCbCr":
+        inverse = [[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]]
+        return Rotation(np.rint(one * np.array(inverse)).astype(np.int32))
+    return color_rotation(image)
+
+
+def plane_weights(rotation: Rotation) -> np.ndarray:
+    """Return the factor of the quantization step of each plane.
+
+    The factor is the inverse of the norm of the plane's column, by which noise in the plane reaches
+    the pixels. It is 1 for rotations.
+    """
+    norms = np.linalg.norm(rotation.inverse / 2**COLOR_BITS, axis=0)
+    return 1 / np.maximum(norms, 0.25)
 
 
 @partial(jax.jit, static_argnames="patch_size")
-def to_patches(image: Array, forward: Array, patch_size: tuple[int, int] = (SIDE, SIDE)) -> Array:
-    """Return the patches of an image in other colours, around mid-gray.
+def to_patches(image: Array, forward: Array, patch_size: tuple[int, int] = PATCH_SIZE) -> Array:
+    """Return the patches of the rotated planes of an image, in gray levels around mid-gray.
 
     Args:
-        image: shape (H, W, channels), real; gray levels from 0 to 255.
-        forward: shape (planes, channels).
+        image: shape (H, W, channels), real, in gray levels from 0 to 255.
+        forward: shape (planes, channels), the channel-to-plane matrix.
         patch_size: (P, Q).
 
     Returns:
-        Shape (planes, P, Q, M), float32: row and column in the patch, patches in row-major
-        order. Beyond the right and lower edges the image is mirrored.
+        Shape (planes, P, Q, M), float32: plane, row and column in the patch, patches in row-major
+        order. The image is mirrored beyond its right and lower edges.
     """
     pixels = image.astype(jnp.float32) - MID_GRAY
     planes = jnp.einsum("kc,ijc->kij", forward, pixels, precision=lax.Precision.HIGHEST)
@@ -111,20 +135,20 @@ def to_patches(image: Array, forward: Array, patch_size: tuple[int, int] = (SIDE
 
 
 FRACTION_BITS = {8: 4, 16: 8}
-"""How many fractional bits the gray levels of planes have, for each depth of the image."""
+"""The fractional bits of the gray levels of planes, by the depth of the image."""
 
 STEP_BITS = 4
-"""Steps are multiples of 2 to the minus this gray levels."""
+"""The fractional bits of steps in gray levels."""
 
 LARGEST_LEVEL = 512
-"""Planes are clipped to this many gray levels. No image is near it; a hostile file may be."""
+"""Planes are clipped to this magnitude. Images stay far below it; hostile files may not."""
 
 
 def scale_products(products: Array, steps: Array, depth: int) -> Array:
-    """Return planes in gray levels with fractional bits, rounded.
+    """Return planes in gray levels with ``FRACTION_BITS``, rounded.
 
     Args:
-        products: shape (planes, ...), int32, U V^T with norms of columns of V of 2^14.
+        products: shape (planes, ...), int32, U V^T, where columns of V have norms of about 2^14.
         steps: shape (planes,), int32, in 1/16 gray levels, at most 2^14.
         depth: 8 or 16.
 
@@ -132,7 +156,7 @@ def scale_products(products: Array, steps: Array, depth: int) -> Array:
         Same shape, int32, clipped to 512 gray levels.
     """
     steps = steps.reshape(-1, *[1] * (products.ndim - 1))
-    # What is clipped here would be clipped below as well; before the product it cannot overflow.
+    # Clipping before the product keeps it from overflowing and does not change the result.
     limit = (LARGEST_LEVEL << (2 * TRANSFORM_BITS + STEP_BITS)) // steps
     scaled = jnp.clip(products, -limit, limit) * steps
     shift = 2 * TRANSFORM_BITS + STEP_BITS - FRACTION_BITS[depth]
@@ -155,11 +179,11 @@ def to_pixels(
     Args:
         patches: shape (planes, P, Q, rows, columns), integers with ``FRACTION_BITS``.
         steps: shape (planes,), int32, in 1/16 gray levels.
-        strength: of the deblocking, scalar int32.
-        inverse: shape (channels, planes), int32, from ``Rotation``.
-        size: (height, width) of what is returned.
-        first_row: of the planes, where it begins.
-        depth: 8 or 16.
+        strength: strength of the deblocking filter, scalar int32.
+        inverse: shape (channels, planes), int32, see ``Rotation``.
+        size: (height, width) of the result.
+        first_row: first row of the planes in the result.
+        depth: bits per channel, 8 or 16.
 
     Returns:
         Shape (height, width, channels), uint8 or uint16.
@@ -176,10 +200,10 @@ def to_pixels(
         if depth == 8:
             channels.append(jnp.clip((level + (1 << (bits - 1))) >> bits, 0, 255))
         else:
-            # 255 gray levels are 65535, so a level is 257 of its units.
+            # 255 gray levels are 65535, so one level is 257.
             limited = jnp.clip(level, 0, 255 << bits)
             channels.append((limited * 257 + (1 << (bits - 1))) >> bits)
-    # Moved around last, when there is least to move.
+    # Transpose last, when the arrays are smallest.
     image = jnp.stack(channels).astype(jnp.uint8 if depth == 8 else jnp.uint16)
     image = image.transpose(3, 1, 4, 2, 0).reshape(rows * p, columns * q, len(channels))
     return lax.dynamic_slice_in_dim(image, first_row, size[0])[:, : size[1]]

@@ -1,7 +1,7 @@
-"""Factors as integers in a range with one rational scale: what every codec writes.
+"""Integer factors with ranges and a rational scale, the form that every codec writes.
 
-X ~ scale * U V^T with integer U and V. IMF has such factors to begin with, at scale 1; SVD and NMF
-get them by uniform quantization. The reconstruction is an integer product for all of them.
+X ~ scale * U V^T with integer U and V. Factors of IMF have this form with scale 1; factors of SVD
+and NMF are quantized uniformly. The reconstruction is an integer product for all of them.
 """
 
 from __future__ import annotations
@@ -10,20 +10,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.errors import InputError
+from lrfjax.errors import InputError, SolverError
+from lrfjax.types import Result, Status
+
+MAX_QUANTIZED_PRODUCT = 2**26
+"""The largest magnitude in U V^T of quantized factors; it leaves mantissas at least four bits."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The integers from ``lower`` to ``lower + span``, the range of the entries of a factor."""
+    """The range of the entries of a factor: the integers from ``lower`` to ``lower + span``."""
 
     lower: int
     span: int
 
     @property
+    def upper(self) -> int:
+        """The largest integer in the range."""
+        return self.lower + self.span
+
+    @property
     def largest(self) -> int:
         """The largest magnitude in the range."""
-        return max(abs(self.lower), abs(self.lower + self.span))
+        return max(abs(self.lower), abs(self.upper))
 
 
 @dataclass(frozen=True)
@@ -39,14 +48,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class IntegerFactors:
-    """X ~ scale * U V^T.
+    """Integer factors of X ~ scale * U V^T.
 
     Attributes:
         u: shape (M, R), int32, entries in ``range_u``.
         v: shape (N, R), int32, entries in ``range_v``.
         range_u: the range of U.
         range_v: the range of V.
-        scale: of the product.
+        scale: scale of the product.
     """
 
     u: np.ndarray
@@ -57,8 +66,19 @@ class IntegerFactors:
 
     @property
     def largest_product(self) -> int:
-        """No entry of U V^T exceeds this in magnitude, whatever the entries of the factors."""
+        """The largest magnitude that an entry of U V^T can have, given the ranges."""
         return product_limit(self.u.shape[1], self.range_u, self.range_v)
+
+
+def host_factors(result: Result) -> tuple[np.ndarray, np.ndarray]:
+    """Return U and V of a successful solve as NumPy arrays.
+
+    Raises:
+        SolverError: if the solve failed.
+    """
+    if int(result.status) == Status.FAILED:
+        raise SolverError("the factorization of the image failed: its relative error is not finite")
+    return np.asarray(result.factors.u), np.asarray(result.factors.v)
 
 
 def product_limit(rank: int, range_u: Range, range_v: Range) -> int:
@@ -69,16 +89,16 @@ def product_limit(rank: int, range_u: Range, range_v: Range) -> int:
 def quantize(u: np.ndarray, v: np.ndarray, bits: int) -> IntegerFactors:
     """Quantize a pair of real factors uniformly, each to the range of its entries.
 
-    Zero maps to zero. The steps are chosen so that their product is a multiple of a power of two
-    with few bits, which keeps the scaled product within int32.
+    Zero maps to zero. The product of the two steps is a rational number with a short mantissa, so
+    the scaled product stays within int32.
 
     Args:
         u: shape (M, R), floating point.
         v: shape (N, R), floating point.
-        bits: of each entry.
+        bits: bits per entry.
 
     Raises:
-        InputError: if the rank is too large for products of that many bits.
+        InputError: if the products exceed ``MAX_QUANTIZED_PRODUCT``.
     """
     span = 2**bits - 1
     low_u, high_u = _range(u)
@@ -89,10 +109,10 @@ def quantize(u: np.ndarray, v: np.ndarray, bits: int) -> IntegerFactors:
     range_v = Range(round(low_v / step_v), span)
     limit = product_limit(u.shape[1], range_u, range_v)
     scale = scale_at_least(step_u * step_v, limit)
-    step_u = float(scale) / step_v  # a little wider, so nothing leaves the range by more than 1
+    step_u = float(scale) / step_v  # Slightly wider, so no entry leaves the range by more than 1.
     return IntegerFactors(
-        np.clip(np.rint(u / step_u), range_u.lower, range_u.lower + span).astype(np.int32),
-        np.clip(np.rint(v / step_v), range_v.lower, range_v.lower + span).astype(np.int32),
+        np.clip(np.rint(u / step_u), range_u.lower, range_u.upper).astype(np.int32),
+        np.clip(np.rint(v / step_v), range_v.lower, range_v.upper).astype(np.int32),
         range_u,
         range_v,
         scale,
@@ -100,10 +120,10 @@ def quantize(u: np.ndarray, v: np.ndarray, bits: int) -> IntegerFactors:
 
 
 def scale_at_least(value: float, limit: int) -> Scale:
-    """Return the smallest representable scale that is not below ``value``.
+    """Return the smallest representable scale that is at least ``value``.
 
-    Mantissas have at most 14 bits, and as many fewer as leave ``limit`` times the mantissa within
-    2^30; shifts are at most 30. So a scaled product never leaves int32, rounding included.
+    A mantissa has at most 14 bits, and fewer if ``limit`` times the mantissa would exceed 2^30. A
+    shift is at most 30. Scaled products therefore fit into int32, rounding included.
 
     Raises:
         InputError: if ``limit`` exceeds 2^26, which would leave fewer than four bits.
@@ -112,7 +132,7 @@ def scale_at_least(value: float, limit: int) -> Scale:
         >>> scale_at_least(0.3, 2**24)
         Scale(mantissa=20, shift=6)
     """
-    if limit > 2**26:
+    if limit > MAX_QUANTIZED_PRODUCT:
         raise InputError(f"rank and bits give products up to {limit}, more than 2^26")
     bits = min(30 - max(limit, 1).bit_length(), 14)
     shift = min(max(bits - int(np.frexp(value)[1]), 0), 30)
@@ -120,5 +140,5 @@ def scale_at_least(value: float, limit: int) -> Scale:
 
 
 def _range(x: np.ndarray) -> tuple[float, float]:
-    """Return the least and the largest entry, widened to contain zero."""
+    """Return the smallest and the largest entry, extended to contain zero."""
     return min(float(x.min()), 0.0), max(float(x.max()), 0.0)

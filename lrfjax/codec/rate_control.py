@@ -1,8 +1,8 @@
-"""The search for the step at which a file has a given rate or an image a given PSNR.
+"""Rate control: the search for the quantization step of a target size or PSNR.
 
-One real number, the dial, stands for step and Lagrangian together: its whole part is the step in
-1/16 gray levels, and its fraction raises the Lagrangian by as much as makes the rate fall steadily
-from one step to the next. So small steps can be met as finely as large ones.
+One real number, the dial, determines the step and the Lagrange multiplier. Its integer part is the
+step in 1/16 gray levels. Its fractional part raises the multiplier, so that the rate falls steadily
+from one step to the next. Targets can therefore be met as closely at small steps as at large ones.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from lrfjax.errors import InputError
 T = TypeVar("T")
 
 MIN_DIAL, MAX_DIAL = 1.0, 16384.0
-"""Steps of 1/16 gray level and of 1024."""
+"""The range of the dial: steps from 1/16 to 1024 gray levels."""
 
 LAGRANGIAN = 0.12
-"""What a bit is worth in squared steps, at a whole dial."""
+"""The Lagrange multiplier of the rate at an integer dial, in squared steps per bit."""
 
 MAX_ATTEMPTS = 7
-"""A search takes at most so many, which leaves time for writing within that of eight encodings."""
+"""The most encodings of a search. With writing, it takes less time than eight encodings."""
 
 _RATE_TOLERANCE, _PSNR_TOLERANCE = 0.02, 0.1
-# The rate falls about as the step to the power of -0.9, as the Lagrangian to that of -0.15.
+# The rate is roughly proportional to step^-0.9 and to lagrangian^-0.15.
 _EXPONENT = 6
 
 
 def dial_settings(dial: float) -> tuple[int, float]:
-    """Return the step in 1/16 gray levels, and the Lagrangian in squared steps.
+    """Return the step, in 1/16 gray levels, and the Lagrange multiplier, in squared steps per bit.
 
     Example:
         >>> dial_settings(100.0)
@@ -42,7 +42,10 @@ def dial_settings(dial: float) -> tuple[int, float]:
 
 
 def quality_dial(quality: float, depth: int) -> float:
-    """Return the dial of a quality: steps from 256 gray levels at 0 to 1 at 100 (16 bits: 1/16).
+    """Return the dial of a quality.
+
+    The step falls geometrically from 256 gray levels at quality 0 to 1 gray level at quality 100,
+    or to 1/16 gray level for 16 bits.
 
     Example:
         >>> quality_dial(50, 8), quality_dial(100, 8), quality_dial(100, 16)
@@ -54,11 +57,11 @@ def quality_dial(quality: float, depth: int) -> float:
 
 @dataclass
 class Attempt(Generic[T]):
-    """What a dial gives.
+    """The outcome of encoding at a dial.
 
     Attributes:
-        value: of the target: bytes, or dB.
-        result: what the caller made of it.
+        value: value of the target quantity: bytes, or dB.
+        result: encoded file.
     """
 
     value: float
@@ -69,18 +72,18 @@ def meet_bytes(attempt: Callable[[float], Attempt[T]], target: float) -> T:
     """Return the result with at most ``target`` bytes, and within 2 % of them where possible.
 
     Args:
-        attempt: makes a result from a dial; its value is the number of bytes.
-        target: in bytes.
+        attempt: function from a dial to a result whose value is the number of bytes.
+        target: largest number of bytes.
 
     Raises:
-        InputError: if even the largest step takes more.
+        InputError: if the result exceeds the target at the largest step.
     """
     if not target > 0:
         raise InputError(f"target_bpp must be positive, got a target of {target} bytes")
     found = _search(
         attempt,
         math.log,
-        # Aim a little below, so that what rounding adds does not go above.
+        # Aim slightly below the target, so that rounding does not exceed it.
         math.log(target * (1 - 0.3 * _RATE_TOLERANCE)),
         lambda value: (1 - _RATE_TOLERANCE) * target <= value <= target,
         slope=-0.9,
@@ -89,7 +92,7 @@ def meet_bytes(attempt: Callable[[float], Attempt[T]], target: float) -> T:
     if not fitting:
         least = min(a.value for a in found)
         raise InputError(
-            f"target_bpp allows {target:.0f} bytes, the least for this image are {least:.0f}"
+            f"target_bpp allows {target:.0f} bytes, this image takes at least {least:.0f}"
         )
     return max(fitting, key=lambda a: a.value).result
 
@@ -97,19 +100,19 @@ def meet_bytes(attempt: Callable[[float], Attempt[T]], target: float) -> T:
 def meet_psnr(attempt: Callable[[float], Attempt[T]], target: float) -> T:
     """Return the result whose PSNR is within 0.1 dB of ``target``.
 
-    Where an image has nothing between too little and too much (a few pixels, or nearly all of them
-    exact), it is the least above the target.
+    If no step comes that close (very small or nearly lossless images), the result is the one with
+    the least PSNR above the target.
 
     Args:
-        attempt: makes a result from a dial; its value is the PSNR in dB.
-        target: in dB.
+        attempt: function from a dial to a result whose value is the PSNR in dB.
+        target: PSNR in dB.
 
     Raises:
-        InputError: if no step comes as high.
+        InputError: if the PSNR stays below the target at the smallest step.
     """
     found = _search(
         attempt,
-        # Nearly lossless images leap to infinity; what is above the target does not matter.
+        # The PSNR of nearly lossless images jumps to infinity, so cap it above the target.
         lambda value: min(value, target + 10),
         target,
         lambda value: abs(value - target) <= 0.6 * _PSNR_TOLERANCE,
@@ -118,7 +121,7 @@ def meet_psnr(attempt: Callable[[float], Attempt[T]], target: float) -> T:
     found_above = [a for a in found if a.value >= target - _PSNR_TOLERANCE]
     if not found_above:
         most = max(a.value for a in found)
-        raise InputError(f"target_psnr is {target} dB, the most for this image is {most:.2f}")
+        raise InputError(f"target_psnr is {target} dB, this image reaches at most {most:.2f}")
     return min(found_above, key=lambda a: abs(a.value - target)).result
 
 
@@ -130,15 +133,16 @@ def _search(
     *,
     slope: float,
 ) -> list[Attempt[T]]:
-    """Return the attempts of a search for the dial at which a falling function meets a target.
+    """Return the attempts of a search for the dial where a decreasing function meets a target.
 
-    The function is nearly linear over the logarithm of the dial, so the next dial comes from the
-    line through the closest attempts on both sides, or from the slope where there is one only.
+    The function is nearly linear in the logarithm of the dial. The next dial comes from the line
+    through the closest attempts on both sides of the target, or from the slope if all attempts are
+    on one side.
     """
     low, high = math.log(MIN_DIAL), math.log(MAX_DIAL)
     points: list[tuple[float, float]] = []
     found: list[Attempt[T]] = []
-    # A start in the middle of what is used.
+    # Start in the middle of the usual range.
     x = math.log(16 * 30.0)
     width = math.inf
     while len(found) < MAX_ATTEMPTS:
@@ -156,8 +160,8 @@ def _search(
             (x0, y0), (x1, y1) = max(above), min(below)
             if x1 <= x0:
                 break
-            # The secant, kept away from the ends so that the bracket shrinks, and more so when
-            # the last step hardly did.
+            # The secant, kept away from the ends so that the bracket shrinks; by a wider margin
+            # if the bracket hardly shrank in the last step.
             margin = 0.05 if x1 - x0 < 0.6 * width else 0.4
             width = x1 - x0
             share = min(max((y0 - aim) / (y0 - y1), margin), 1 - margin)

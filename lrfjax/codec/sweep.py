@@ -1,8 +1,8 @@
-"""Images of one shape through the paper's codecs at many qualities: one compilation for all.
+"""The classic codecs over many qualities and images of one shape, with one compilation.
 
-A single call pads its factors to the bucket of its rank. A sweep knows its largest rank, so one
-program serves every quality of it: the images become matrices, and all matrices are solved, batched
-over the images, with the ranks traced.
+A single call of an encoder pads its factors to the bucket of its rank. A sweep knows its largest
+rank, so one program serves all qualities: it converts the images to matrices and solves them,
+batched over the images, with traced ranks.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from jax import Array
 
 from lrfjax import checks
 from lrfjax.codec import classic_encode, container
+from lrfjax.codec.classic_settings import make_layout, resolve_ranks
 from lrfjax.codec.layout import Layout, to_matrices
 from lrfjax.codec.quantize import IntegerFactors, Scale, quantize
-from lrfjax.codec.settings import make_layout, resolve_ranks
 from lrfjax.errors import InputError, InputTypeError, SolverError
 from lrfjax.image.reading import check_image
 from lrfjax.solvers.bucketed import rank_bucket
@@ -46,31 +46,33 @@ def imf_sweep(
     dictionary: str = "learned",
     max_quality: float | None = None,
 ) -> Iterator[list[bytes]]:
-    """Yield, for each quality, the files of images of one shape, in the paper's way.
+    """Yield, for each quality, the files of images of one shape in the classic pipeline.
 
-    They are what ``imf_encode`` with these settings (by default ``PAPER_SETTINGS``) writes, but
-    for single entries of the factors where floating-point sums of another order round otherwise.
+    The files are those of ``imf_encode`` with the same settings (by default ``PAPER_SETTINGS``),
+    except that single entries of the factors may differ: batched floating-point sums have another
+    order and may round differently.
 
     Args:
-        images: of one shape, (H, W) or (H, W, 3), uint8. Their batch is solved on the device.
-        qualities: each 0 to 100, the rank of luma as a percentage of min(M, N).
-        color_space: ``"YCbCr"`` or ``"RGB"``; like all that follow see ``imf_encode``.
-        scale_factor: size of the chroma planes as a share of luma's.
-        upsampling: of the chroma planes.
-        patch: whether matrices are made of patches.
+        images: images of one shape, (H, W) or (H, W, 3), uint8. The device solves them as a batch.
+        qualities: rank of luma as a percentage of min(M, N), each from 0 to 100.
+        color_space: ``"YCbCr"`` or ``"RGB"``; for this and the following see ``imf_encode``.
+        scale_factor: size of the chroma planes relative to luma, (vertical, horizontal).
+        upsampling: interpolation of the chroma planes, ``"nearest"`` or ``"linear"``.
+        patch: whether rows of the matrices are patches.
         patch_size: (P, Q) in pixels.
-        bounds: of the entries of the factors.
-        num_iters: sweeps of the solver.
+        bounds: (lower, upper) bounds of the factor entries, integers.
+        num_iters: number of solver sweeps.
         init: ``"svd"`` or ``"balanced"``.
         entropy: ``"deflate"`` or ``"context"``.
-        dictionary: ``"learned"``: V is solved for, always.
-        max_quality: what factors are padded for, by default the largest quality; sweeps that
-            share it share their program.
+        dictionary: always ``"learned"``.
+        max_quality: quality whose ranks factors are padded to, by default the largest of
+            ``qualities``. Sweeps with the same value share their program.
 
     Raises:
-        InputError: an impossible value, no images, or images of different shapes; on the call.
-        InputTypeError: a wrong type or dtype; on the call.
-        SolverError: if the solver failed on a matrix; while going through the qualities.
+        InputError: if a value is out of range, or there are no images or images of different
+            shapes; on the call.
+        InputTypeError: if an argument has a wrong type or dtype; on the call.
+        SolverError: if the solver failed on a matrix; during iteration.
 
     Example:
         >>> import numpy as np
@@ -103,7 +105,7 @@ def imf_sweep(
             solved, has_failed = _solve(
                 batch,
                 np.array(rank, np.int32),
-                IntegerBox(*np.array([limits.lower, limits.lower + limits.span], np.float32)),
+                IntegerBox(*np.array([limits.lower, limits.upper], np.float32)),
                 layout=layout,
                 max_ranks=max_ranks,
                 num_iters=num_iters,
@@ -139,22 +141,22 @@ def svd_sweep(
     entropy: str = "deflate",
     max_quality: float | None = None,
 ) -> Iterator[list[bytes]]:
-    """Yield, for each quality, the files of images of one shape by the paper's SVD codec.
+    """Yield, for each quality, the files of images of one shape by the classic SVD codec.
 
-    They are what ``svd_encode`` with these settings writes, by default those of the published
-    curves. The images are decomposed once, before the first.
+    The files are those of ``svd_encode`` with the same settings, by default those of the published
+    curves. The images are decomposed once for all qualities.
 
     Args:
-        images: see ``imf_sweep``, as for all that follow.
-        qualities: each 0 to 100, the rank as a percentage of min(M, N).
+        images: see ``imf_sweep``.
+        qualities: rank as a percentage of min(M, N), each from 0 to 100.
         color_space: ``"RGB"`` or ``"YCbCr"``.
         scale_factor: see ``imf_sweep``.
         upsampling: see ``imf_sweep``.
         patch: see ``imf_sweep``.
         patch_size: see ``imf_sweep``.
-        bits: of each quantized entry, 1 to 8.
+        bits: bits per quantized entry, 1 to 8.
         entropy: see ``imf_sweep``.
-        max_quality: taken for the sake of ``imf_sweep``; the decomposition has no use for it.
+        max_quality: unused; present for the signature of ``imf_sweep``.
 
     Raises:
         InputError: see ``imf_sweep``.
@@ -167,7 +169,7 @@ def svd_sweep(
     classic_encode.check_products(max(map(max, ranks)), checks.integer("bits", bits, 1, 8))
 
     def files() -> Iterator[list[bytes]]:
-        # Once for all qualities, which differ in what they keep of it.
+        # One decomposition serves all qualities; they keep different numbers of columns.
         decomposed = [(np.asarray(u), np.asarray(v)) for u, v in _decompose(batch, layout=layout)]
         for rank in ranks:
             factors = [
@@ -240,7 +242,7 @@ def _solve(
             record_every=max(num_iters, 1),
             max_rank=max_ranks[k],
         )
-        # Codecs have bounds of 16 bits at most, and few bytes travel faster.
+        # int32 holds all bounds of the codecs, and transfers faster than wider integers.
         found.append((result.factors.u.astype(jnp.int32), result.factors.v.astype(jnp.int32)))
         failed.append(result.status == Status.FAILED)
     return found, jnp.stack(failed)

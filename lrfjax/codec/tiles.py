@@ -1,6 +1,6 @@
-"""Tiles: rows of patches of an image, factorized with the dictionaries and coded on their own.
+"""Tiles: rows of patches that are factorized with the dictionaries and coded independently.
 
-A tile is what is in memory at a time. Small images are a single one.
+Only a few tiles are in memory at a time. A small image is a single tile.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lrfjax.codec.atoms import ATOMS, BANDS
 from lrfjax.codec.chunks import Reader, varint
 from lrfjax.codec.dictionaries import (
     NUM_KINDS,
@@ -26,25 +27,24 @@ from lrfjax.codec.dictionaries import (
 from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder, Table, table_from_counts
 from lrfjax.codec.entropy.context_gradient import rate_gradient
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, DecodingSource, Stack, walk
-from lrfjax.codec.entropy.frequency_contexts import ATOMS, BANDS, SIDE
 from lrfjax.codec.entropy.magnitudes import NUM_CLASSES
-from lrfjax.codec.planes import scale_products
+from lrfjax.codec.planes import STEP_BITS, scale_products
 from lrfjax.codec.quantize import IntegerFactors, Range, Scale
 from lrfjax.errors import FormatError
 
-MAX_TILE_PATCHES = 4096
-"""An encoder makes tiles of at most about this many patches (a megapixel). It is a choice of the
-encoder, which files depend on; how many tiles are worked on at a time is not."""
+PATCHES_PER_TILE = 4096
+"""The encoder's tiles have at most about this many patches (a megapixel). The bytes depend on it;
+they do not depend on how many tiles are worked on at a time."""
 
 
 @dataclass(frozen=True)
 class CodedTile:
-    """A tile as the encoder decided it.
+    """An encoded tile.
 
     Attributes:
         u: shape (planes, M, R), int16, U of each plane.
-        kinds: shape (M,), int32, the dictionary of each patch.
-        body: of its chunk.
+        kinds: shape (M,), int32, dictionary of each patch.
+        body: body of the tile's chunk.
     """
 
     u: np.ndarray
@@ -53,7 +53,7 @@ class CodedTile:
 
 
 def _write(source: DecidingSource, kinds: np.ndarray) -> bytes:
-    """Return the body of the chunk of a tile."""
+    """Return the body of a tile's chunk."""
     counts = np.bincount(kinds, minlength=NUM_KINDS)
     counts = -(-counts * 255 // counts.max())
     head = b"".join(varint(n) for n in source.used_bands())
@@ -75,15 +75,15 @@ def read_tile(
     """Return the factors of a tile.
 
     Args:
-        body: of its chunk.
-        grid: (rows, columns) of its patches.
-        steps: of each plane, in 1/16 gray levels.
+        body: body of the tile's chunk.
+        grid: (rows, columns) of patches in the tile.
+        steps: step of each plane, in 1/16 gray levels.
 
     Returns:
-        U, shape (planes, M, R), int16, and the dictionaries, shape (M,), int32.
+        U, shape (planes, M, R), int16, and the dictionary of each patch, shape (M,), int32.
 
     Raises:
-        FormatError: if the body is not that of such a tile.
+        FormatError: if the body does not hold a tile of this size.
     """
     stack, counts, symbols = read_head(body, grid, steps)
     decoder = SymbolDecoder(symbols)
@@ -96,7 +96,7 @@ def read_tile(
 def read_head(
     body: bytes, grid: tuple[int, int], steps: tuple[int, ...]
 ) -> tuple[Stack, np.ndarray, bytes]:
-    """Return what the head of a tile says of U, the counts of the dictionaries, and the rest."""
+    """Return the description of U, the counts of the dictionaries, and the coded symbols."""
     reader = Reader(body)
     bands = tuple(reader.varint("number of bands", 1, len(BANDS)) for _ in steps)
     skip = reader.byte("class", NUM_CLASSES - 1)
@@ -117,7 +117,7 @@ def read_kinds(decoder: SymbolDecoder, counts: np.ndarray, grid: tuple[int, int]
 def integer_factors(u: np.ndarray, steps: tuple[int, ...]) -> list[IntegerFactors]:
     """Return the factors of each plane of a tile, with V of the first dictionary.
 
-    Rows of other dictionaries have another V: ``dictionary(kind)[:, :R]``.
+    For rows of U with another dictionary, V is ``dictionary(kind)[:, :R]``.
     """
     v = dictionary(0)[:, : u.shape[2]]
     limits_v = Range(int(v.min()), int(v.max() - v.min()))
@@ -125,7 +125,9 @@ def integer_factors(u: np.ndarray, steps: tuple[int, ...]) -> list[IntegerFactor
     for plane, step in zip(u, steps, strict=True):
         part = plane.astype(np.int32)
         limits = Range(int(part.min()), int(part.max() - part.min()))
-        out.append(IntegerFactors(part, v, limits, limits_v, Scale(step, 2 * TRANSFORM_BITS + 4)))
+        out.append(
+            IntegerFactors(part, v, limits, limits_v, Scale(step, 2 * TRANSFORM_BITS + STEP_BITS))
+        )
     return out
 
 
@@ -134,11 +136,11 @@ def reconstruct_tile(u: np.ndarray, kinds: np.ndarray, steps: np.ndarray, depth:
 
     Args:
         u: shape (planes, M, R), int16.
-        kinds: shape (M,), int32.
-        steps: shape (planes,), int32.
-        depth: 8 or 16.
+        kinds: shape (M,), int32, dictionary of each patch.
+        steps: shape (planes,), int32, in 1/16 gray levels.
+        depth: bits per channel, 8 or 16.
     """
-    # Padded to a few numbers of columns, so that few programs are compiled.
+    # Padding to one of a few ranks keeps the number of compiled programs small.
     rank = next(n for n in _RANKS if n >= u.shape[2])
     padded = np.pad(u, ((0, 0), (0, 0), (0, rank - u.shape[2])))
     sums = np.abs(u).sum(axis=2, dtype=np.int32)
@@ -159,15 +161,15 @@ def _reconstruct(u: Array, kinds: Array, steps: Array, *, is_small: bool, depth:
 
 @partial(jax.jit, static_argnames="bias")
 def guess_ratios(patches: Array, steps: Array, *, bias: float) -> tuple[Array, Array]:
-    """Return real-valued U for patches, in the dictionaries that should cost the least.
+    """Return real-valued U for patches, with the dictionaries of the least estimated rate.
 
     Args:
-        patches: shape (planes, 16, 16, M), float32, gray levels around 0.
+        patches: shape (planes, 16, 16, M), float32, in gray levels around 0.
         steps: shape (planes,), float32, in gray levels.
         bias: see ``choose``.
 
     Returns:
-        Shape (planes, M, 256), float32, and the dictionaries, (M,), int32.
+        U, shape (planes, M, 256), float32, and the dictionary of each patch, shape (M,), int32.
     """
     chosen, kinds = choose(analyze(patches), steps, bias)
     return jnp.swapaxes(chosen / steps[:, None, None], 1, 2), kinds
@@ -175,22 +177,22 @@ def guess_ratios(patches: Array, steps: Array, *, bias: float) -> tuple[Array, A
 
 @partial(jax.jit, static_argnames="count")
 def all_ratios(patches: Array, steps: Array, *, count: int) -> Array:
-    """Return real-valued U for patches in the first dictionaries, (count, planes, M, 256)."""
+    """Return real-valued U in the first ``count`` dictionaries, (count, planes, M, 256)."""
     return jnp.swapaxes(analyze(patches)[:count] / steps[:, None, None], 2, 3)
 
 
 def code_tile(
     u: np.ndarray, kinds: np.ndarray, stack: Stack, lagrangian: float, num_passes: int
 ) -> CodedTile:
-    """Decide the entries of U; see ``DecidingSource``.
+    """Decide the entries of U and return the coded tile; see ``DecidingSource``.
 
     Args:
-        u: shape (planes, M, R), float32, what U would be if it were not rounded.
-        kinds: shape (M,), int32.
-        stack: what is known of U; as many bands as U has columns for.
-        lagrangian: what a bit is worth, in squared steps.
-        num_passes: how often. From the second on, what entries cost others is known from the pass
-            before.
+        u: shape (planes, M, R), float32, real-valued U.
+        kinds: shape (M,), int32, dictionary of each patch.
+        stack: description of U; U has columns for all of its bands.
+        lagrangian: Lagrange multiplier of the rate, in squared steps per bit.
+        num_passes: number of decisions of all entries. Each pass after the first accounts for the
+            effect of an entry on the rate of others, estimated from the previous pass.
     """
     source = DecidingSource(u, stack, lagrangian)
     decided = walk(source, stack)
@@ -201,7 +203,7 @@ def code_tile(
 
 
 def live_bands(u: np.ndarray) -> tuple[int, ...]:
-    """Return for each plane how many bands can hold an entry that is not 0."""
+    """Return for each plane the number of bands up to the last that may have a nonzero entry."""
     peaks = np.abs(u).max(axis=1)
     out = []
     for plane in peaks:
@@ -211,10 +213,5 @@ def live_bands(u: np.ndarray) -> tuple[int, ...]:
 
 
 def tile_rows(columns: int) -> int:
-    """Return how many rows of patches a tile has."""
-    return max(MAX_TILE_PATCHES // columns, 1)
-
-
-def grid_of(height: int, width: int) -> tuple[int, int]:
-    """Return how many rows and columns of patches cover an image."""
-    return -(-height // SIDE), -(-width // SIDE)
+    """Return the number of rows of patches in a tile of an image with that many columns."""
+    return max(PATCHES_PER_TILE // columns, 1)

@@ -1,1 +1,30 @@
-"""Measuring: rate-distortion, timings, plots, the `compare` job."""
+"""Measure solvers and codecs: rate, distortion, time, convergence; and report the results.
+
+One image or one problem:
+
+- ``measure``: rate, distortion and time of one codec on one image.
+- ``compare``, ``sample``: the work of `lrfjax compare`, and its photograph.
+- ``convergence``: sweeps to a tolerance, and seconds per sweep, of solvers.
+- ``describe``: the contents of a compressed file as text.
+- ``timing``: times without compilation.
+
+A folder of images:
+
+- ``methods``: the codecs by name, with their settings.
+- ``dataset``: find, check, load and batch the images of a folder.
+- ``runner``: measure methods on a folder, into a results file; may run in several processes.
+- ``results``: the rows of a results file, and appending to it.
+
+Curves and reports:
+
+- ``rate_distortion``: the rising part of a curve, interpolation, restriction to rates.
+- ``bjontegaard``: BD-rate and BD-PSNR.
+- ``mean_curves``: mean curves and BD tables over images.
+- ``compressai``: curves in CompressAI's files, read and written.
+- ``plots``, ``pictures``: figures of curves, and of images.
+- ``page``, ``report``: Markdown pages with figures, and the report on a results file.
+
+``classification`` is an ImageNet classifier for decoded images, and ``experiments`` are those of
+arXiv 2408.12691, the topmost modules here. This package imports ``codec``, ``solvers`` and
+``image``; only ``cli`` and ``lrfjax`` itself import it.
+"""

@@ -1,4 +1,4 @@
-"""The `lrfjax compare` job: three solvers and five codecs on one image."""
+"""The work of `lrfjax compare`: three solvers and five codecs on one image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
+from lrfjax.codec.classic_settings import make_layout
 from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.settings import make_layout
 from lrfjax.evaluation.bjontegaard import bd_rate
 from lrfjax.evaluation.measure import eval_compression
 from lrfjax.evaluation.methods import METHODS, Method
@@ -26,9 +27,10 @@ from lrfjax.solvers.factorize import imf, nmf, svd
 from lrfjax.types import Result, Status
 
 TARGET_BPPS = (0.15, 0.25, 0.5)
+COLLAGE_BPPS = (0.15, 0.25)
 SOLVER_RANK = 16
 BD_RATES = (0.1, 1.5)
-"""What is averaged over, in bpp, and where the curves end."""
+"""Range of the BD-rates in bpp; the curves end at the upper limit."""
 
 _TOLERANCE = 1e-4
 _REFINEMENTS, _NEAR = 3, 0.03
@@ -50,8 +52,8 @@ class SolverRow:
     """One solver on the luma patch matrix.
 
     Attributes:
-        result: from the solver.
-        milliseconds: of a second call, which compiles nothing.
+        result: result of the solver.
+        milliseconds: time of a second call, without compilation.
     """
 
     result: Result
@@ -60,15 +62,15 @@ class SolverRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare_image` found.
+    """The results of ``compare_image``.
 
     Attributes:
         image: shape (H, W) or (H, W, 3), uint8.
-        rank: of the solvers.
-        svd_bound: relative error of the truncated SVD of that rank, which no factorization beats.
-        solvers: by name.
-        curves: for each codec, rows of ``eval_compression`` with the decoded images. Only of those
-            nearest to ``TARGET_BPPS`` the times are without compilation.
+        rank: rank of the solvers.
+        svd_bound: relative error of the truncated SVD of that rank, a bound for all factorizations.
+        solvers: rows of the solvers, by name.
+        curves: for each codec, rows of ``eval_compression`` with the decoded images. The times
+            exclude compilation only in the rows nearest to ``TARGET_BPPS``.
     """
 
     image: np.ndarray
@@ -78,9 +80,9 @@ class Comparison:
     curves: dict[str, list[dict[str, Any]]]
 
     def bd_rates(self) -> dict[str, float]:
-        """The BD-rate of each codec against JPEG, in percent (PSNR, PCHIP, between ``BD_RATES``).
+        """Return the BD-rate of each codec against JPEG, in percent (PSNR, PCHIP, ``BD_RATES``).
 
-        Points without any error, at infinite PSNR, have no place on a curve.
+        Lossless points, of infinite PSNR, are left out.
         """
         points = {}
         for name, rows in self.curves.items():
@@ -91,7 +93,7 @@ class Comparison:
 
 
 def num_steps() -> int:
-    """Return how often ``compare_image`` calls ``progress``, at most."""
+    """Return the largest possible number of calls of ``progress`` by ``compare_image``."""
     for_targets = {True: (_REFINEMENTS + 1) * len(TARGET_BPPS), False: 2 * len(TARGET_BPPS)}
     return 3 + sum(len(c.levels) + for_targets[c.is_continuous] for c in CODECS.values())
 
@@ -101,7 +103,7 @@ def compare_image(image: np.ndarray, progress: Callable[[str], None]) -> Compari
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8.
-        progress: called with what was just done, after each step.
+        progress: function called after each step with its description.
     """
     layout = make_layout(image.shape, "YCbCr", (0.5, 0.5), True, (8, 8))
     luma = to_matrices(image, layout=layout)[0]
@@ -133,7 +135,7 @@ def compare_image(image: np.ndarray, progress: Callable[[str], None]) -> Compari
 def _curve(
     image: np.ndarray, codec: Method, max_rank: int, progress: Callable[[float], None]
 ) -> list[dict[str, Any]]:
-    """Return measurements over the range of rates, and as near to the targets as settings go."""
+    """Return measurements over the range of rates, some as near to the targets as possible."""
     rows: dict[float, dict[str, Any]] = {}
 
     def measure(level: float) -> None:
@@ -158,16 +160,16 @@ def _curve(
             measure(level)
             if abs(rows[level][_RATE] / target - 1) < _NEAR:
                 break
-    # Once more where times are shown, now that nothing is left to compile.
+    # Measure again where times are shown: everything is compiled by now.
     for level in {_nearest(rows, target) for target in TARGET_BPPS}:
         measure(level)
     return [rows[level] for level in sorted(rows)]
 
 
 def _level_at(rows: Mapping[float, Mapping[str, Any]], target: float) -> float:
-    """Return the setting that should give a rate, or the first or the last one tried.
+    """Return the setting that should give a rate, within the range of those tried.
 
-    The rate is nearly exponential between two settings.
+    Between two settings, the logarithm of the rate is nearly linear.
     """
     levels = sorted(rows)
     rates = np.maximum.accumulate([rows[level][_RATE] for level in levels])
@@ -179,11 +181,11 @@ def _nearest(rows: Mapping[float, Mapping[str, Any]], target: float) -> float:
 
 
 def format_tables(comparison: Comparison) -> str:
-    """Return what was found as text."""
+    """Return the results as tables of text."""
     rows, columns = comparison.image.shape[:2]
     lines = [
         f"Solvers on the luma patch matrix, rank {comparison.rank} "
-        f"(stop when a sweep gains less than {_TOLERANCE:g} of the objective)",
+        f"(stopped when a sweep gains less than {_TOLERANCE:g} of the objective)",
         "",
         f"  {'solver':<8}{'relative error':>15}{'SVD bound':>11}{'sweeps':>8}{'time':>10}  status",
     ]
@@ -206,7 +208,7 @@ def format_tables(comparison: Comparison) -> str:
         for name, curve in comparison.curves.items():
             best = nearest_rate(curve, target)
             off = best[_RATE] / target
-            note = "" if 0.8 <= off <= 1.25 else "  (as near as it comes)"
+            note = "" if 0.8 <= off <= 1.25 else "  (nearest available)"
             lines.append(
                 f"  {name:<12}{target:>7.2f}{best[_RATE]:>8.3f}"
                 f"{best[_PSNR]:>7.2f} dB{best['SSIM']:>8.4f}"
@@ -226,7 +228,7 @@ def write_pictures(comparison: Comparison, folder: Path) -> list[Path]:
     """Write rate_distortion.png, convergence.png and collage.png, and return their paths.
 
     Args:
-        comparison: from ``compare_image``.
+        comparison: result of ``compare_image``.
         folder: an existing folder.
     """
     solvers = {n: r.result for n, r in comparison.solvers.items() if n != "SVD"}
@@ -234,22 +236,30 @@ def write_pictures(comparison: Comparison, folder: Path) -> list[Path]:
     figures = {
         "rate_distortion.png": plot_rate_distortion(comparison.curves),
         "convergence.png": plot_convergence(solvers, bound),
-        "collage.png": vis_collage(
-            comparison.curves, TARGET_BPPS, comparison.image, _central_crop(comparison.image)
-        ),
+        "collage.png": draw_collage(comparison),
     }
     paths = []
     for name, figure in figures.items():
         path = folder / name
         buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=100, format="png")
+        figure.savefig(buffer, dpi=100, format="png", pil_kwargs={"optimize": True})
         plt.close(figure)
         write_atomically(path, buffer.getvalue())
         paths.append(path)
     return paths
 
 
-def _central_crop(image: np.ndarray, size: int = 240) -> tuple[slice, slice]:
+def draw_collage(comparison: Comparison) -> Figure:
+    """Return a collage of all codecs at ``COLLAGE_BPPS``: a part of the image, pixel by pixel.
+
+    Args:
+        comparison: result of ``compare_image``.
+    """
+    crop = _central_crop(comparison.image)
+    return vis_collage(comparison.curves, COLLAGE_BPPS, comparison.image, crop)
+
+
+def _central_crop(image: np.ndarray, size: int = 140) -> tuple[slice, slice]:
     """Return the part of an image that shows at full resolution in a cell of the collage."""
     height, width = image.shape[:2]
     top, left = max((height - size) // 3, 0), max((width - size) // 2, 0)

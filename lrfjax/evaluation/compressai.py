@@ -1,9 +1,9 @@
-"""CompressAI's results files: published curves to compare with, and ours for its tools.
+"""Read and write CompressAI's results files: published curves, and ours for its tools.
 
-Such a file is a JSON object with a ``name``, a ``description`` and ``results``: ``bpp`` and metrics
-as lists of one length, each entry a mean over the images of a data set at one setting of the codec
-(https://github.com/InterDigitalInc/CompressAI, ``results/image``). The names of the metrics vary
-over the years; all that its image results use are read.
+A file is a JSON object with a ``name``, a ``description`` and ``results``: ``bpp`` and metrics as
+lists of one length. Each entry is a mean over the images of a data set at one setting of the codec
+(https://github.com/InterDigitalInc/CompressAI, ``results/image``). The names of the metrics have
+changed over the years; all names in its image results are read.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class PublishedCurve:
     """A rate-distortion curve of means over a data set.
 
     Attributes:
-        name: of the codec.
-        description: of how it was measured.
+        name: name of the codec.
+        description: description of the measurement.
         bpp: shape (n,), rising.
-        metrics: by name, shape (n,) each: ``"psnr_db"``, and ``"ms_ssim"`` with ``"ms_ssim_db"``
-            (of the mean, not a mean of decibels, unless the file has decibels itself).
+        metrics: arrays of shape (n,) by name: ``"psnr_db"``, and ``"ms_ssim"`` with
+            ``"ms_ssim_db"`` (decibels of the mean, unless the file has means of decibels).
     """
 
     name: str
@@ -54,12 +54,13 @@ def read_compressai(path: str | os.PathLike[str]) -> PublishedCurve:
     """Return the curve of a CompressAI results file, sorted by rate.
 
     Args:
-        path: of the file. A file without a name is called by its stem, as CompressAI does. What
-            else it holds, such as times, is passed over.
+        path: path of the file. Its stem is the name of a curve without one, as in CompressAI.
+            Other entries, such as times, are ignored.
 
     Raises:
-        InputError: if it cannot be read, is not JSON, lacks ``results``, ``bpp`` or any metric that
-            is known, or a list is not of numbers or not as long as ``bpp``.
+        InputError: if the file cannot be read, is not JSON, or lacks ``results``, ``bpp`` or every
+            known metric, or if a list has other entries than numbers or another length than
+            ``bpp``.
     """
     where = f"results {os.fspath(path)!r}"
     try:
@@ -96,7 +97,7 @@ def read_compressai(path: str | os.PathLike[str]) -> PublishedCurve:
         metrics["ms_ssim"] = 1 - 10 ** (-metrics["ms_ssim_db"] / 10)
     texts = (data.get("name", Path(path).stem), data.get("description", ""))
     if not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{where} has a name or description that is no text: {texts!r}")
+        raise InputError(f"{where} must have texts as name and description, got {texts!r}")
     return PublishedCurve(*texts, bpp[order], metrics)
 
 
@@ -108,19 +109,19 @@ def write_compressai(
 ) -> None:
     """Write the means over the images at each level as a CompressAI results file.
 
-    A level that some image lacks is left out, since its mean would be over other images than the
-    rest, and so is one at which a file is lossless. MS-SSIM and times, in seconds, are written if
-    all images have them. The file appears whole or not at all.
+    A level is left out if an image lacks it, since its mean would be over different images, or if
+    a file is lossless. MS-SSIM and times (in seconds) are written if all images have them. The file
+    appears whole or not at all.
 
     Args:
-        path: of the file.
-        rows: of any codecs.
-        method: the codec to write, under this name.
-        description: by default the number of images and the versions that were measured.
+        path: path of the file.
+        rows: rows of any codecs.
+        method: name of the codec to write, also in the file.
+        description: text for the file; by default the number of images and the measured versions.
 
     Raises:
-        InputError: if the codec has no rows, or with several sets of parameters, if no level is
-            left, or if the file cannot be written.
+        InputError: if the codec has no rows or several sets of parameters, no level is left, or
+            the file cannot be written.
     """
     check_writable(path)
     own = [row for row in rows if row.method == method]
@@ -172,5 +173,5 @@ def _numbers(where: str, key: str, values: Any) -> np.ndarray:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         # Python reads NaN, Infinity and integers beyond any float from JSON as well.
         if not (is_number and abs(value) <= sys.float_info.max):
-            raise InputError(f"{where} has in {key!r} what is no finite number: {value!r:.80}")
+            raise InputError(f"{where} must have finite numbers as {key!r}, got {value!r:.80}")
     return np.array(values, float)

@@ -1,4 +1,4 @@
-"""How fast solvers converge: sweeps to a tolerance, seconds a sweep, and a table of both."""
+"""Speed of convergence: sweeps to a tolerance, seconds per sweep, and a table of both."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lrfjax.types import History, Result, Status
 
 
 def sweeps_to(history: History, relative_error: float) -> np.ndarray:
-    """Return after how many sweeps the relative error was first within a bound.
+    """Return the number of sweeps after which the relative error is first within a bound.
 
     Args:
-        history: of one problem, or of a batch of any shape.
+        history: history of one problem, or of a batch of any shape.
         relative_error: the bound, at least 0.
 
     Returns:
         An int array with the batch shape of the history; -1 where the bound was not reached. Only
-        sweeps that were recorded count.
+        recorded sweeps count.
 
     Raises:
         InputError: if the bound is negative.
@@ -46,42 +46,42 @@ def sweeps_to(history: History, relative_error: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SweepTimes:
-    """What a solver takes, compilation excluded.
+    """The run time of a solver, without compilation.
 
     Attributes:
-        start: seconds for all that is done once: checks, transfers, the start.
-        sweep: seconds for each sweep.
+        start: seconds for the work that is done once: checks, transfers, the initial factors.
+        sweep: seconds per sweep.
     """
 
     start: float
     sweep: float
 
     def after(self, sweeps: np.ndarray) -> np.ndarray:
-        """Return the seconds that a number of sweeps takes."""
+        """Return the run time of a number of sweeps, in seconds."""
         return self.start + self.sweep * np.asarray(sweeps)
 
 
 def time_sweeps(
     solve: Callable[[int], Result], num_iters: int = 10, repeats: int = 7
 ) -> SweepTimes:
-    """Measure what a solver takes for its start and for a sweep.
+    """Measure the time of a solver's start and of one sweep.
 
-    A compiled loop cannot look at a clock, so runs of ``num_iters`` and of three times as many
-    sweeps are timed in turn, after a first call of each that may compile; the difference of the
-    medians gives the sweep, what is left the start. Leave the history out of ``solve``
-    (``record_every=n``, ``record=()``) unless its cost is to be counted.
+    A compiled loop cannot read a clock. So runs of ``num_iters`` and of three times as many sweeps
+    are timed in turn, after a first call of each that may compile. The difference of the medians
+    gives the time of a sweep, and the rest is the start. Leave the history out of ``solve``
+    (``record_every=n``, ``record=()``) unless its cost should count.
 
     Args:
-        solve: called with a number of sweeps, all of which it has to do.
-        num_iters: sweeps of the shorter run, at least 1.
-        repeats: timed calls of each.
+        solve: function of a number of sweeps, which must do all of them.
+        num_iters: number of sweeps of the shorter run, at least 1.
+        repeats: number of timed calls of each run, at least 1.
 
     Returns:
-        The times. The machine's noise is in them.
+        The times, with the noise of the machine.
 
     Raises:
         InputError: if a run stops early, or a number is out of range.
-        InputTypeError: if ``solve`` is no function.
+        InputTypeError: if ``solve`` is not a function.
 
     Example:
         >>> import numpy as np, lrfjax
@@ -115,20 +115,20 @@ def convergence_table(
     relative_errors: Sequence[float] = (),
     times: Mapping[str, SweepTimes] | None = None,
 ) -> str:
-    """Return a table of how solvers converged, a line each; of a batch the medians.
+    """Return a table of convergence, one line per solver, with the medians of a batch.
 
     Args:
-        results: the result of one problem or of a batch, by the name of its solver.
-        relative_errors: bounds, with a column each for the sweeps that it took to get within.
-        times: from ``time_sweeps``; a solver named here gets its time in ms, and the time to each
-            bound.
+        results: result of one problem or of a batch, by the name of its solver.
+        relative_errors: bounds, each with a column for the number of sweeps to reach it.
+        times: times from ``time_sweeps``, by the name of a solver. They add the time in ms, in all
+            and to each bound.
 
     Returns:
-        Text: sweeps done, last relative error, sweeps (and ms) to each bound, integers that the
-        last recorded sweep changed, and how it ended; of a batch, the share that converged.
+        Text: sweeps done, last relative error, sweeps (and ms) to each bound, integers changed by
+        the last recorded sweep, and the status; for a batch, the share that converged.
 
     Raises:
-        InputError: if there is nothing to show, or ``times`` names no result.
+        InputError: if ``results`` is empty, or ``times`` has a name that is not in it.
     """
     if not results:
         raise InputError("results must hold at least one result, got none")

@@ -1,4 +1,4 @@
-"""A folder of images: which there are, of which shapes, and which cannot be used."""
+"""A folder of images: find, check, load and batch them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Item:
     """An image of a folder.
 
     Attributes:
-        name: its path relative to the folder, with forward slashes.
-        path: of the file.
+        name: path relative to the folder, with forward slashes.
+        path: path of the file.
         shape: (H, W) or (H, W, 3).
-        digest: of shape and pixels.
+        digest: digest of shape and pixels.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Item:
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the image files in a folder and those below it, sorted.
+    """Return the image files in a folder and its subfolders, sorted.
 
-    What counts is the suffix: one that Pillow reads, or ``.npy``. Hidden files do not count.
+    An image file has a suffix that Pillow reads, or ``.npy``. Hidden files and folders are ignored.
 
     Raises:
         InputError: if there is no such folder, or no image in it.
@@ -71,12 +71,12 @@ def scan(
     """Return the images of a folder that can be read as 8-bit gray or RGB.
 
     Args:
-        folder: see ``find_images``.
-        skipped: called with the name of an image that cannot be used, and why.
-        progress: called after each image.
+        folder: folder of images, see ``find_images``.
+        skipped: function called with the name of each image that cannot be used, and the error.
+        progress: function called after each image.
 
     Raises:
-        InputError: if there is no such folder, or no image in it that can be used.
+        InputError: if there is no such folder, or it has no image that can be used.
     """
     root = Path(folder)
     items = []
@@ -103,18 +103,18 @@ def load(path: Path) -> np.ndarray:
 
 
 def digest(image: np.ndarray) -> str:
-    """Return 16 hexadecimal digits that tell images apart."""
+    """Return a digest of the shape and the pixels, 16 hexadecimal digits."""
     state = hashlib.blake2b(repr(image.shape).encode(), digest_size=8)
     state.update(image.tobytes())
     return state.hexdigest()
 
 
 def batches(items: Sequence[Item], num_parts: int = 1) -> list[list[Item]]:
-    """Return images in batches of one shape, which go through a codec together.
+    """Return batches of images of one shape, which go through a codec together.
 
     Args:
-        items: in the order in which they are taken.
-        num_parts: how many workers there are, each of which should find something to do.
+        items: images; their order is kept within each shape.
+        num_parts: number of workers. Batches are made small enough to occupy all of them.
 
     Example:
         >>> items = [Item(str(n), Path(str(n)), (8, 8 + n // 2), "") for n in range(4)]
@@ -128,6 +128,6 @@ def batches(items: Sequence[Item], num_parts: int = 1) -> list[list[Item]]:
     for shape, group in groups.items():
         size = min(_LARGEST_BATCH, max(_BATCH_PIXELS // (shape[0] * shape[1]), 1))
         size = min(size, -(-len(group) // num_parts))
-        # All but the last are of one length, so that few shapes compile.
+        # All batches but the last have one length, so that few shapes compile.
         out += [group[k : k + size] for k in range(0, len(group), size)]
     return out

@@ -1,4 +1,4 @@
-"""What a compressed file holds, as text: header, bytes by chunk, bits by plane and column."""
+"""Describe a compressed file as text: header, bytes by chunk, bits by plane and column."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LABEL = 14
 
 
 def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str:
-    """Return what a file holds.
+    """Return a description of a compressed file, in lines of text.
 
     Args:
-        data: a file of any of the codecs.
+        data: bytes of a file of any codec.
         max_pixels: see ``imf_decode``.
 
     Raises:
@@ -88,7 +88,7 @@ def _finish_lines(finish: Finish) -> list[str]:
 
 
 def _bit_table(found: Account, num_pixels: int) -> list[str]:
-    """Return a row for the bits of some columns of all factors, and the sums."""
+    """Return rows with the bits of each range of columns in all factors, and the sums."""
     heads = sorted({(share.matrix, share.factor) for share in found.shares})
     by_row: dict[tuple[int, int], dict[tuple[int, str], Share]] = {}
     for share in found.shares:
@@ -100,7 +100,7 @@ def _bit_table(found: Account, num_pixels: int) -> list[str]:
     for (first, end), shares in sorted(by_row.items()):
         label = f"  column {first}" if end == first + 1 else f"  columns {first}-{end - 1}"
         cells = [f"{shares[head].bits:.0f}" if head in shares else "" for head in heads]
-        # What a band that is not in the file would say.
+        # Leave out bands that are not in the file.
         if any(cell not in ("", "0") for cell in cells):
             lines.append(_row(label, cells))
     lines.append(_row("  all", [f"{sums[head]:.0f}" for head in heads]))

@@ -1,7 +1,7 @@
 """Rate-distortion over many images: the mean curve, and Bjontegaard deltas image by image.
 
-Settings of a codec give each image another rate, so that a mean over the images at one setting
-mixes rates. Here each image's curve is interpolated at common rates first, and then averaged, as in
+At one setting, a codec gives each image a different rate, so a mean over images at one setting
+mixes rates. Here each image's curve is first interpolated at common rates and then averaged, as in
 the figures of arXiv 2408.12691.
 """
 
@@ -15,8 +15,7 @@ import numpy as np
 
 from lrfjax.checks import one_of
 from lrfjax.errors import InputError
-from lrfjax.evaluation.bjontegaard import BD_METHODS, bd_psnr, bd_rate
-from lrfjax.evaluation.loess import loess
+from lrfjax.evaluation.bjontegaard import bd_psnr, bd_rate
 from lrfjax.evaluation.rate_distortion import (
     check_curve,
     quality_at,
@@ -27,9 +26,9 @@ from lrfjax.evaluation.rate_distortion import (
 from lrfjax.evaluation.results import Row, by_method
 
 METRICS = ("psnr_db", "ssim", "ms_ssim", "ssim_db", "ms_ssim_db")
-"""What a mean curve can be of; ``_db`` takes a similarity in decibels before anything else."""
+"""Metrics of mean curves; ``_db`` converts a similarity to decibels before anything else."""
 
-INTERPOLATIONS = ("pchip", "linear", "loess")
+INTERPOLATIONS = ("pchip", "linear")
 
 Image = tuple[str, str]
 
@@ -41,12 +40,12 @@ class MeanCurve:
     Attributes:
         rates: shape (n,), in bpp.
         mean: shape (n,), in the unit of the metric; NaN where there is no mean.
-        standard_error: shape (n,), of the mean: the standard deviation between images (ddof 1)
-            over the root of their number; NaN where fewer than 2 have a value.
-        count: shape (n,), integers: images whose curve covers the rate.
-        metric: of ``METRICS``.
-        method: how each image's curve was interpolated.
-        num_images: how many images there are.
+        standard_error: standard error of the mean, shape (n,): the standard deviation between
+            images (ddof 1) over the square root of their number; NaN for fewer than 2 images.
+        count: number of images whose curve covers the rate, shape (n,), integers.
+        metric: name of the metric, from ``METRICS``.
+        method: interpolation of each image's curve, from ``INTERPOLATIONS``.
+        num_images: number of images.
     """
 
     rates: np.ndarray
@@ -63,9 +62,9 @@ class Mean:
     """A mean over images.
 
     Attributes:
-        value: NaN of none.
-        standard_error: of the mean (ddof 1); NaN of fewer than 2.
-        count: images with a value.
+        value: the mean; NaN without images.
+        standard_error: standard error of the mean (ddof 1); NaN for fewer than 2 images.
+        count: number of images with a value.
     """
 
     value: float
@@ -78,9 +77,9 @@ class BdSummary:
     """Bjontegaard deltas of a codec against the anchor, image by image.
 
     Attributes:
-        images: n names.
+        images: names of the n images.
         bd_rate: shape (n,), in percent; NaN for an image whose curves share no interval.
-        bd_psnr: shape (n,), in dB, of the similarity where that is the metric; NaN likewise.
+        bd_psnr: shape (n,), in dB, of the similarity if that is the metric; NaN as ``bd_rate``.
     """
 
     images: tuple[str, ...]
@@ -89,12 +88,12 @@ class BdSummary:
 
     @property
     def mean_bd_rate(self) -> Mean:
-        """Over the images that have a BD-rate, in percent."""
+        """The mean BD-rate in percent, over the images that have one."""
         return _mean(self.bd_rate)
 
     @property
     def mean_bd_psnr(self) -> Mean:
-        """Over the images that have a BD-PSNR, in dB."""
+        """The mean BD-PSNR in dB, over the images that have one."""
         return _mean(self.bd_psnr)
 
 
@@ -104,19 +103,16 @@ def interpolate(rates: Any, qualities: Any, at: Any, method: str = "pchip") -> n
     Args:
         rates: shape (n,), positive.
         qualities: shape (n,), finite.
-        at: rates, any shape.
-        method: ``"pchip"`` over the logarithm of the rate, as ``quality_at``; ``"linear"`` over the
-            rate; both leave out points that a cheaper one equals. ``"loess"`` smooths all points
-            over the logarithm of the rate, by local quadratic fits to the nearest 40 % of them
-            (``lrfjax.evaluation.loess``): that span is a choice, which follows a curve of a dozen
-            points or more and evens out the steps between settings.
+        at: rates to evaluate at, any shape.
+        method: ``"pchip"`` over the logarithm of the rate (see ``quality_at``), or ``"linear"``
+            over the rate. Points outside the ``rising_part`` are left out.
 
     Returns:
-        In the shape of ``at``; NaN outside the rates of the curve, or with too few points (fewer
-        than 2, or 4 for ``"loess"``).
+        Qualities in the shape of ``at``; NaN outside the rates of the curve, and everywhere if it
+        has fewer than 2 points.
 
     Raises:
-        InputError: if lengths differ, a rate is not positive or a quality not finite, or the
+        InputError: if lengths differ, a rate is not positive, a quality is not finite, or the
             method is unknown.
 
     Example:
@@ -128,10 +124,6 @@ def interpolate(rates: Any, qualities: Any, at: Any, method: str = "pchip") -> n
     if method == "pchip":
         return quality_at(rates, qualities, at)
     at = np.asarray(at, float)
-    if method == "loess":
-        # Rates outside, zero among them, have a NaN anyway.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return loess(np.log(rates), qualities, np.log(at))
     rates, qualities = rising_part(rates, qualities)
     if len(rates) < 2:
         return np.full(at.shape, np.nan)
@@ -147,24 +139,25 @@ def mean_curve(
 ) -> MeanCurve:
     """Return the mean over images of a metric at given rates.
 
-    Points without a finite value (a lossless file, a similarity of too small an image) have no
-    place on a curve. An image whose curve does not cover a rate is left out there.
+    A point without a finite value (a lossless file, the similarity of a small image) is not part
+    of a curve. An image is left out at the rates that its curve does not cover.
 
     Args:
-        rows: of one codec with one set of parameters, any number of images, several levels each.
+        rows: rows of one codec with one set of parameters: any number of images, several levels
+            each.
         at: rates in bpp, shape (n,).
         metric: ``"psnr_db"``; ``"ssim"`` or ``"ms_ssim"``, averaged as they are; or ``"ssim_db"``
-            or ``"ms_ssim_db"``, in decibels (``similarity_decibels``) before interpolation and
-            mean, which is not the same as the decibels of the mean.
-        method: see ``interpolate``.
-        require_all: whether to have a mean only where all images have a value. Otherwise the mean
-            at each rate is over the images that reach it, and jumps where one comes in or drops
-            out: at the ends only easy or only hard images are left, and two codecs are compared
-            over different images.
+            or ``"ms_ssim_db"``, converted to decibels (``similarity_decibels``) before
+            interpolation and mean. That differs from the decibels of the mean.
+        method: interpolation of each image's curve, see ``interpolate``.
+        require_all: whether a mean needs the values of all images. If false, the mean at each rate
+            is over the images that reach it. It jumps where an image enters or leaves: near the
+            ends only easy or only hard images are left, and two codecs are compared over different
+            images.
 
     Raises:
-        InputError: if there are no rows, they mix codecs or parameters, ``at`` is not one row of
-            numbers, or the metric or method is unknown.
+        InputError: if there are no rows, they mix codecs or parameters, ``at`` is not a vector of
+            rates, or the metric or method is unknown.
     """
     one_of("metric", metric, METRICS)
     one_of("method", method, INTERPOLATIONS)
@@ -189,27 +182,27 @@ def bd_table(
     anchor: str = "jpeg",
     metric: str = "psnr_db",
     rates: tuple[float, float] = (0.1, 1.5),
-    method: str = "pchip",
 ) -> dict[str, BdSummary]:
-    """Return Bjontegaard deltas of every codec but the anchor, image by image.
+    """Return Bjontegaard deltas of every codec except the anchor, image by image.
+
+    They interpolate log-rate over quality by PCHIP, see ``bd_rate`` and ``bd_psnr``.
 
     Args:
-        rows: of several codecs, each with one set of parameters.
-        anchor: the ``method`` of the rows to compare with.
-        metric: ``"psnr_db"``, ``"ssim"`` or ``"ms_ssim"``; similarities are taken in decibels
+        rows: rows of several codecs, each with one set of parameters.
+        anchor: ``method`` of the rows to compare with.
+        metric: ``"psnr_db"``, ``"ssim"`` or ``"ms_ssim"``; similarities are converted to decibels
             (``similarity_decibels``).
-        rates: lowest and highest in bpp: curves are cut there first (``restrict_rates``).
-        method: of interpolation, see ``bd_rate``.
+        rates: lowest and highest rate in bpp; curves are first cut there (``restrict_rates``).
 
     Returns:
-        By codec, in the order in which they first appear. An image that the anchor lacks has NaN.
+        A summary for each codec, in order of first appearance. An image that the anchor lacks has
+        NaN.
 
     Raises:
         InputError: if the anchor has no rows, a codec has several sets of parameters, the rates
-            are not in order, or the metric or method is unknown.
+            are not in order, or the metric is unknown.
     """
     one_of("metric", metric, ("psnr_db", "ssim", "ms_ssim"))
-    one_of("method", method, BD_METHODS)
     if len(rates) != 2 or not 0 <= rates[0] < rates[1]:
         raise InputError(f"rates must be (lowest, highest), got {rates!r}")
     codecs = by_method(rows)
@@ -230,8 +223,8 @@ def bd_table(
         pairs = [(*anchors.get(image, nothing), *part) for image, part in curves.items()]
         table[name] = BdSummary(
             tuple(image for image, _ in curves),
-            np.array([bd_rate(*pair, method=method) for pair in pairs]),
-            np.array([bd_psnr(*pair, method=method) for pair in pairs]),
+            np.array([bd_rate(*pair) for pair in pairs]),
+            np.array([bd_psnr(*pair) for pair in pairs]),
         )
     return table
 
@@ -256,7 +249,7 @@ def by_image(rows: Sequence[Row]) -> Mapping[Image, list[Row]]:
 
 
 def curve(rows: Sequence[Row], metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rates in bpp and the values of a metric that are finite, shape (n,) each."""
+    """Return the rates in bpp and values of a metric, without non-finite ones, shape (n,) each."""
     name = metric.removesuffix("_db") if metric != "psnr_db" else metric
     values = np.array([getattr(row, name) for row in rows], float)
     if name != metric:

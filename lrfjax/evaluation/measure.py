@@ -23,26 +23,26 @@ def eval_compression(
     warm_up: bool = True,
     **params: Any,
 ) -> dict[str, Any]:
-    """Encode and decode an image once, and measure what came of it.
+    """Encode and decode an image once, and measure rate, distortion and time.
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8, or the path of an image file.
-        encoder: called as ``encoder(image, **params)``, returns bytes.
-        decoder: called with these bytes, returns an image of the same shape, or the RGB image of a
-            gray one.
+        encoder: function called as ``encoder(image, **params)``, which returns bytes.
+        decoder: function of these bytes, which returns an image of the same shape, or an RGB image
+            for a gray one.
         reconstruct: whether to return the decoded image as well.
-        warm_up: whether to run both once before timing, so that the times hold no compilation.
+        warm_up: whether to run both once before timing, so that the times exclude compilation.
         **params: passed to the encoder.
 
     Returns:
         A dict with the keys ``"compression ratio"``, ``"bit rate (bpp)"``, ``"PSNR (dB)"``,
         ``"SSIM"``, ``"MS-SSIM"`` (NaN where the image is too small for either), ``"encoding time
-        (ms)"``, ``"decoding time (ms)"``, and if asked for ``"reconstructed"``.
+        (ms)"``, ``"decoding time (ms)"``, and with ``reconstruct`` also ``"reconstructed"``.
 
     Raises:
-        InputError: if the image cannot be read or has an impossible shape, or comes back in
-            another one.
-        InputTypeError: if it has the wrong dtype, or encoder and decoder are not functions.
+        InputError: if the image cannot be read or has an impossible shape, or the decoder returns
+            another shape.
+        InputTypeError: if the image has the wrong dtype, or encoder or decoder is not a function.
 
     Example:
         >>> import numpy as np, lrfjax

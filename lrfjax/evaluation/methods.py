@@ -1,4 +1,4 @@
-"""The codecs that evaluations compare, by name: how each is called, and over which settings."""
+"""The codecs of evaluations, by name: their functions and their settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import features
 
+from lrfjax.codec.classic_settings import PAPER_SETTINGS
 from lrfjax.codec.decode import imf_decode, nmf_decode, svd_decode
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.codec.pil import pil_decode, pil_encode
-from lrfjax.codec.settings import PAPER_SETTINGS
 from lrfjax.codec.sweep import imf_sweep, svd_sweep
 from lrfjax.errors import InputError
 
@@ -23,20 +23,20 @@ Sweep = Callable[..., Iterator[list[bytes]]]
 
 @dataclass(frozen=True)
 class Method:
-    """A codec and the settings whose points make its curve.
+    """A codec, with the settings of its rate-distortion curve.
 
     Attributes:
-        name: what it is called in commands and results.
-        label: what it is called in figures and tables.
-        encode: called with an image, and its settings as keywords; returns the file.
-        decode: called with the file.
-        parameter: the name of the setting that moves along the curve.
-        levels: its values, rising, and with them the rate.
+        name: name in commands and results.
+        label: name in figures and tables.
+        encode: function of an image and, as keywords, the settings; returns the file.
+        decode: function of the file; returns the image.
+        parameter: name of the setting that varies along the curve.
+        levels: values of this setting, rising; the rate rises with them.
         fixed: all other settings.
-        is_continuous: whether numbers in between are settings as well.
-        sweep: called with images of one shape, levels, ``max_quality`` and the fixed settings,
-            yields the files of all images for each level; None where images go one by one.
-        shares_work: whether the levels of a sweep share work, so that none has a time of its own.
+        is_continuous: whether values between the levels are valid as well.
+        sweep: function of images of one shape, levels, ``max_quality`` and the fixed settings; it
+            yields the files of all images for each level. None: images are encoded one by one.
+        shares_work: whether the levels of a sweep share work, so that no level has its own time.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Method:
     def sweep_over(
         self, images: Sequence[np.ndarray], levels: Sequence[float]
     ) -> Iterator[list[bytes]]:
-        """Yield the files of images of one shape for each of some levels."""
+        """Yield the files of images of one shape, level by level."""
         if self.sweep is None:
             for level in levels:
                 yield [self.encode_at(image, level) for image in images]
@@ -129,19 +129,19 @@ METHODS: Mapping[str, Method] = {
         _pillow("AVIF", "AVIF", _PILLOW_QUALITIES, speed=6),
     )
 }
-"""By name: the codecs with their default settings, the two of the paper, and Pillow's."""
+"""Codecs by name: ours with default settings, the two of the paper, and Pillow's."""
 
 
 def choose_methods(names: Iterable[str], levels: Mapping[str, Sequence[float]]) -> list[Method]:
-    """Return methods by name, some of them with other levels than their own.
+    """Return methods by name, optionally with other levels than their own.
 
     Args:
-        names: of ``METHODS``; each counts once.
-        levels: by name, in place of the method's.
+        names: names from ``METHODS``; repeated names count once.
+        levels: levels by name, in place of the method's own.
 
     Raises:
-        InputError: a name that is not known, or that this Pillow cannot write; no names; levels of
-            a method that is not chosen, or none.
+        InputError: if there are no names, a name is unknown, this Pillow cannot write a format, or
+            levels are empty or for a method that is not chosen.
 
     Example:
         >>> [m.label for m in choose_methods(["imf", "jpeg"], {"jpeg": [10, 20]})]

@@ -1,4 +1,4 @@
-"""A Markdown page with its figures: what reports and experiments leave behind."""
+"""Markdown pages with figures, as reports and experiments write them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lrfjax.image.writing import write_atomically
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table with its columns in line, so that it reads well as text too.
+    """Return a Markdown table with aligned columns, which is readable as plain text too.
 
     Example:
         >>> print(table(["codec", "dB"], [["JPEG", "30.1"], ["IMF", "33.5"]]))
@@ -39,14 +39,14 @@ def write_page(
     """Write a page, and each figure as PNG for the page and as PDF for print; close the figures.
 
     Args:
-        folder: an existing one.
-        name: of the page, without suffix.
-        title: its heading.
-        parts: Markdown texts, such as tables, one after the other.
-        figures: by the name of their file.
+        folder: an existing folder.
+        name: name of the page's file, without suffix.
+        title: heading of the page.
+        parts: Markdown texts, such as tables, in order.
+        figures: figures by the name of their files, without suffix.
 
     Returns:
-        The paths of what was written, the page first.
+        The paths of the written files, the page first.
 
     Raises:
         InputError: if a file cannot be written.

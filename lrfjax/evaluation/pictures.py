@@ -1,6 +1,6 @@
-"""Images, and collages of what each method makes of one.
+"""Figures of images: single ones, and collages of an image decoded by several methods.
 
-Every function returns a matplotlib figure and leaves saving and closing to the caller.
+Figures are matplotlib's; saving and closing them is left to the caller.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from lrfjax.errors import InputError
 from lrfjax.evaluation.plots import make_axes
 from lrfjax.image.reading import check_image
 
+_GAP, _TITLE = 0.06, 0.38
+"""Space between the columns of a collage and above each image, in inches."""
+
 
 def vis_image(image: Any, title: str | None = None, ax: Axes | None = None) -> Figure:
     """Show an image without axes.
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8.
-        title: above the image.
+        title: title above the image.
         ax: axes to draw on; new ones by default.
 
     Returns:
         The figure.
 
     Raises:
-        InputError: if it is not an image.
-        InputTypeError: if it is not a uint8 array.
+        InputError: if the shape is not that of an image.
+        InputTypeError: if the image is not a uint8 array.
     """
     pixels = check_image(image)
     height, width = pixels.shape[:2]
@@ -49,20 +52,20 @@ def vis_collage(
     original: Any | None = None,
     crop: tuple[slice, slice] | None = None,
 ) -> Figure:
-    """Show what each method makes of an image, near given bit rates.
+    """Show an image as each method decodes it, near given bit rates.
 
     Args:
         results: for each method, rows of ``eval_compression(..., reconstruct=True)``.
-        bpps: bit rates; for each, the row of each method that is nearest is shown. One column
-            each.
-        original: the image before compression, shown in a column of its own where given.
+        bpps: bit rates, one row of the collage each. Each method shows its nearest rate.
+        original: the image before compression, shown once, in a column of its own.
         crop: rows and columns of the image to show; all by default.
 
     Returns:
-        The figure, one row of images for each method.
+        The figure, one column of images for each method. A crop of 140 to 290 columns keeps its
+        pixels at 100 dots per inch.
 
     Raises:
-        InputError: if nothing is asked for, or rows were made without ``reconstruct=True``.
+        InputError: if ``results`` or ``bpps`` is empty, or the rows have no decoded images.
     """
     if not results or not len(bpps):
         raise InputError("results and bpps must not be empty")
@@ -72,25 +75,29 @@ def vis_collage(
     chosen = {name: [nearest_rate(rows, bpp) for bpp in bpps] for name, rows in results.items()}
     for name, rows in chosen.items():
         if any("reconstructed" not in row for row in rows):
-            raise InputError(f"results[{name!r}] has rows without an image: reconstruct=True")
+            raise InputError(f"results[{name!r}] has rows without an image; use reconstruct=True")
     crop = crop or (slice(None), slice(None))
     first = check_image(next(iter(chosen.values()))[0]["reconstructed"])[crop]
-    columns = len(bpps) + (original is not None)
-    cell = 2.9
-    figure, axes = plt.subplots(
-        len(chosen),
-        columns,
-        squeeze=False,
-        figsize=(cell * columns, len(chosen) * (cell * first.shape[0] / first.shape[1] + 0.35)),
-        layout="constrained",
-    )
-    for row_axes, (name, rows) in zip(axes, chosen.items(), strict=True):
-        cells = list(row_axes)
-        if original is not None:
-            vis_image(check_image(original)[crop], "original", cells.pop(0))
-        for ax, row in zip(cells, rows, strict=True):
-            label = f"{name}  {row['bit rate (bpp)']:.3f} bpp  {row['PSNR (dB)']:.2f} dB"
-            vis_image(row["reconstructed"][crop], label, ax)
+    height, width = first.shape[:2]
+    cell = min(max(width / 100, 1.4), 2.9)
+    tall = cell * height / width
+    columns = len(chosen) + (original is not None)
+    size = columns * (cell + _GAP) - _GAP, len(bpps) * (tall + _TITLE)
+    figure = plt.figure(figsize=size)
+
+    def place(row: float, column: int) -> Axes:
+        """Return axes of exactly the size of a cell, so that pixels stay pixels."""
+        left, top = column * (cell + _GAP), row * (tall + _TITLE) + _TITLE
+        return figure.add_axes(
+            (left / size[0], 1 - (top + tall) / size[1], cell / size[0], tall / size[1])
+        )
+
+    if original is not None:
+        vis_image(check_image(original)[crop], "original", place((len(bpps) - 1) / 2, 0))
+    for column, (name, rows) in enumerate(chosen.items(), columns - len(chosen)):
+        for row, shown in enumerate(rows):
+            label = f"{name}\n{shown['bit rate (bpp)']:.3f} bpp, {shown['PSNR (dB)']:.2f} dB"
+            vis_image(shown["reconstructed"][crop], label, place(row, column))
     return figure
 
 

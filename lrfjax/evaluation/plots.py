@@ -1,8 +1,8 @@
-"""Figures of curves: convergence, rate-distortion of an image, means over many.
+"""Figures of curves: convergence, rate-distortion of an image, means over images.
 
-One colour for each method throughout, from the palette of Okabe and Ito, which stays apart under
-the common kinds of colour blindness. Plots are returned as matplotlib figures; closing them is left
-to the caller.
+Each method has one colour throughout, from the palette of Okabe and Ito, whose colours differ also
+under the common kinds of colour blindness. The functions return matplotlib figures; closing them is
+left to the caller.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ METHOD_COLORS = {
     "AVIF": "#000000",
 }
 _OTHER_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
-# Dots are for what others published.
+# Dotted lines are left for published curves.
 _DASHES: tuple[Any, ...] = ("--", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
 _PUBLISHED_GRAYS = ("#333333", "#777777", "#AAAAAA")
 _METRIC_LABELS = {
@@ -53,16 +53,15 @@ _SUFFIXES = (".pdf", ".svg", ".png")
 
 
 def method_color(name: str, index: int = 0) -> str:
-    """Return the colour of a method: its own, or for other names one by index.
+    """Return the colour of a method, or for other names a colour by index.
 
-    What follows the name of a method (``"IMF, paper"``, ``"imf-paper"``) tells variants apart,
-    which share its colour.
+    Variants of a method (``"IMF, paper"``, ``"imf-paper"``) share its colour.
     """
     return METHOD_COLORS.get(_base(name)[0], _OTHER_COLORS[index % len(_OTHER_COLORS)])
 
 
 def _base(name: str) -> tuple[str, bool]:
-    """Return the method that a name begins with, and whether it is a variant of it."""
+    """Return the method that a name begins with, and whether the name is a variant of it."""
     words = re.findall(r"[A-Z0-9]+", name.upper())
     for count in range(len(words), 0, -1):
         if (method := "".join(words[:count])) in METHOD_COLORS:
@@ -71,7 +70,7 @@ def _base(name: str) -> tuple[str, bool]:
 
 
 def _line_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return colour and dashes of each name, so that no two of one method are drawn alike."""
+    """Return colour and dashes of each name; variants of one method differ in their dashes."""
     order: list[str] = []
     variants: Counter[str] = Counter()
     styles = {}
@@ -97,12 +96,12 @@ def plot_convergence(
     """Plot the relative error over the sweeps, or over the time, on a logarithmic axis.
 
     Args:
-        results: the result or history of one problem for each name, or of a batch: then the
-            median, and a band from the 10th to the 90th percentile.
-        bounds: horizontal lines to draw, such as the SVD bound, by label.
+        results: result or history by name, of one problem or of a batch. A batch is drawn as its
+            median with a band from the 10th to the 90th percentile.
+        bounds: heights of horizontal lines by label, such as the SVD bound.
         ax: axes to draw on; new ones by default.
-        times: from ``time_sweeps``, for every name: plots over milliseconds, start included and
-            compilation not.
+        times: times from ``time_sweeps`` for every name. They plot the error over milliseconds,
+            with the start and without compilation.
 
     Returns:
         The figure.
@@ -150,16 +149,16 @@ def plot_rate_distortion(
     """Plot a metric over the bit rate.
 
     Args:
-        results: for each method, rows of ``eval_compression``. Points that a cheaper one of the
-            same method equals are drawn pale and left out of the line.
-        metric: the key to plot.
+        results: for each method, rows of ``eval_compression``. Points outside the
+            ``rising_part`` of a method are drawn pale and left out of its line.
+        metric: key of the rows to plot.
         ax: axes to draw on; new ones by default.
 
     Returns:
         The figure.
 
     Raises:
-        InputError: if a row has no such key, or there is nothing to plot.
+        InputError: if a row lacks the metric, or there is nothing to plot.
     """
     if not results:
         raise InputError("results must hold at least one method, got none")
@@ -190,11 +189,11 @@ def plot_mean_curves(
     published: Sequence[PublishedCurve] = (),
     ax: Axes | None = None,
 ) -> Figure:
-    """Plot means over images, each with a band of one standard error to both sides.
+    """Plot means over images, each with a band of one standard error on both sides.
 
     Args:
         curves: for each method, a curve of the same metric.
-        published: curves of others, dotted, over the rates of ``curves``.
+        published: published curves, drawn dotted within the rates of ``curves``.
         ax: axes to draw on; new ones by default.
 
     Returns:
@@ -218,7 +217,7 @@ def plot_mean_curves(
     has_band = False
     for name, style in _line_styles(curves).items():
         curve = curves[name]
-        # Left in, a NaN breaks the line where the mean is missing.
+        # NaN values stay in, so that the line breaks where the mean is missing.
         if curve.rates.size <= 25:
             style |= {"marker": "o", "markersize": 3}
         ax.plot(curve.rates, curve.mean, label=name, **style)
@@ -259,16 +258,16 @@ def _images_note(curves: Mapping[str, MeanCurve]) -> str:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as .pdf, .svg or .png, whole or not at all. It stays open.
+    """Write a figure as .pdf, .svg or .png, whole or not at all; the figure stays open.
 
-    The same figure gives the same bytes: no dates, and identifiers that do not change.
+    The same figure gives the same bytes: files have no dates, and their identifiers are fixed.
 
     Args:
-        figure: to write.
-        path: of the file; its suffix is the format. PNG has 150 dots per inch.
+        figure: the figure to write.
+        path: path of the file, whose suffix sets the format. PNG has 150 dots per inch.
 
     Raises:
-        InputError: if the suffix is another, or the file cannot be written.
+        InputError: if the suffix is none of these, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
@@ -282,7 +281,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def make_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    """Return axes with their figure, new ones of a size in inches where none are given."""
+    """Return a figure and its axes, new ones of a size in inches if none are given."""
     if ax is None:
         figure, ax = plt.subplots(figsize=size, layout="constrained")
         return figure, ax

@@ -1,4 +1,4 @@
-"""Curves of distortion over rate: their rising part, values in between, the least margin."""
+"""Rate-distortion curves: rising part, interpolation, restriction, least margin."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ _GRID = 1001
 
 @dataclass(frozen=True)
 class Margin:
-    """Where a curve comes closest to an anchor from above, or falls deepest below it.
+    """The smallest difference in quality between a curve and an anchor.
 
     Attributes:
-        least: the smallest quality minus the anchor's at one rate; NaN where none is shared.
-        rate: where that is.
-        low: the lowest rate compared.
-        high: the highest.
+        least: smallest quality minus the anchor's at the same rate, negative if the curve falls
+            below; NaN if the curves share no rates.
+        rate: rate at which it occurs.
+        low: lowest rate compared.
+        high: highest rate compared.
     """
 
     least: float
@@ -34,12 +35,12 @@ def check_curve(name: str, rates: Any, qualities: Any) -> tuple[np.ndarray, np.n
     """Return the rates and the qualities of a curve as float arrays.
 
     Args:
-        name: what to call the rates in a message.
+        name: name of the rates in an error message.
         rates: shape (n,), positive and finite.
         qualities: shape (n,), finite.
 
     Raises:
-        InputError: if lengths differ, or a rate is not positive or a quality not finite.
+        InputError: if lengths differ, a rate is not positive or a quality is not finite.
     """
     r, q = np.asarray(rates, float), np.asarray(qualities, float)
     if r.shape != q.shape or r.ndim != 1:
@@ -50,14 +51,14 @@ def check_curve(name: str, rates: Any, qualities: Any) -> tuple[np.ndarray, np.n
 
 
 def rising_part(rates: Any, qualities: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of a curve that no cheaper point equals, sorted by rate.
+    """Return the points of a curve that are better than all cheaper ones, sorted by rate.
 
     Args:
         rates: shape (n,), positive.
         qualities: shape (n,), finite.
 
     Returns:
-        Both arrays, strictly rising.
+        Rates and qualities, both strictly rising.
 
     Example:
         >>> [a.tolist() for a in rising_part([2.0, 1.0, 3.0], [31.0, 30.0, 30.5])]
@@ -71,10 +72,10 @@ def rising_part(rates: Any, qualities: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def similarity_decibels(similarity: Any) -> np.ndarray:
-    """Return -10 log10(1 - s), which spreads out the values near 1 of SSIM and MS-SSIM.
+    """Return -10 log10(1 - s), which spreads out values of SSIM and MS-SSIM near 1.
 
     Args:
-        similarity: any shape, at most 1; infinite where 1.
+        similarity: values s of any shape, at most 1; the result is infinite for 1.
 
     Example:
         >>> similarity_decibels([0.0, 0.9, 0.99]).round(6).tolist()
@@ -89,11 +90,11 @@ def quality_at(rates: Any, qualities: Any, at: Any) -> np.ndarray:
 
     Args:
         rates: shape (n,), positive.
-        qualities: shape (n,), finite. Points that a cheaper one equals are left out.
-        at: rates, any shape.
+        qualities: shape (n,), finite. Points outside the ``rising_part`` are left out.
+        at: rates to evaluate at, any shape.
 
     Returns:
-        In the shape of ``at``, NaN outside the rates of the curve.
+        Qualities in the shape of ``at``; NaN outside the rates of the curve.
 
     Example:
         >>> quality_at([0.1, 1.0, 10.0], [30, 35, 40], [0.05, 0.1, 10**0.5]).round(6).tolist()
@@ -113,17 +114,17 @@ def restrict_rates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the part of a curve that lies between two rates.
 
-    Its ends are interpolated as in ``quality_at``, so that the part does not depend on where the
-    points next to ``low`` and ``high`` happen to lie.
+    Its ends are interpolated by ``quality_at``, so the part does not depend on where the points
+    next to ``low`` and ``high`` lie.
 
     Args:
         rates: shape (n,), positive.
         qualities: shape (n,), finite.
-        low: rate at which the part begins, where the curve comes down to it.
-        high: rate at which it ends, where the curve reaches it.
+        low: lowest rate of the part. A curve that begins above it is not extrapolated.
+        high: highest rate of the part. A curve that ends below it is not extrapolated.
 
     Returns:
-        Both arrays, strictly rising; empty where the curve has no such part.
+        Rates and qualities, both strictly rising; empty if the curve has no such part.
 
     Example:
         >>> part = restrict_rates([0.1, 0.4, 1.6, 6.4], [30, 34, 38, 42], 0.05, 0.8)
@@ -142,17 +143,17 @@ def restrict_rates(
 def least_margin(
     anchor_rates: Any, anchor_qualities: Any, rates: Any, qualities: Any, low: float, high: float
 ) -> Margin:
-    """Return by how much a curve is above an anchor where it is so least.
+    """Return the smallest difference in quality between a curve and an anchor.
 
-    Both are interpolated as in ``quality_at``, on a dense grid of the rates that they share.
+    Both are interpolated by ``quality_at`` on a dense grid of the rates that they share.
 
     Args:
         anchor_rates: shape (n,), positive.
         anchor_qualities: shape (n,), finite.
-        rates: shape (m,), of the curve.
-        qualities: shape (m,), of the curve.
-        low: rates below are not looked at; 0 where all are.
-        high: rates above are not looked at.
+        rates: rates of the curve, shape (m,), positive.
+        qualities: qualities of the curve, shape (m,), finite.
+        low: lowest rate to compare; 0 for no limit.
+        high: highest rate to compare.
 
     Example:
         >>> margin = least_margin([0.1, 0.4, 1.6], [30, 34, 38], [0.2, 1.6], [34, 37], 0.1, 1.5)

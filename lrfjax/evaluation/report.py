@@ -1,4 +1,4 @@
-"""From the rows of a results file to tables and figures."""
+"""The report on a results file: a page of tables and figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NUM_RATES = 120
 
 
 def label(method: str) -> str:
-    """Return what a method is called in figures and tables."""
+    """Return the name of a method in figures and tables."""
     return METHODS[method].label if method in METHODS else method
 
 
@@ -39,16 +39,16 @@ def write_report(
     """Write a Markdown page with mean curves, Bjontegaard deltas and times, and its figures.
 
     Args:
-        rows: of a results file.
-        folder: an existing one.
-        anchor: the method that Bjontegaard deltas are against; they are left out if it is not
-            among the rows.
-        method: how each image's curve is interpolated, see ``mean_curves.interpolate``. The
-            deltas take PCHIP.
-        published: curves to lay over the figures.
+        rows: rows of a results file.
+        folder: an existing folder.
+        anchor: method that the Bjontegaard deltas compare with; they are left out if it has no
+            rows.
+        method: interpolation of each image's curve for the means, see
+            ``mean_curves.interpolate``. The deltas use PCHIP.
+        published: curves to draw over the figures.
 
     Returns:
-        The paths of what was written, the page first.
+        The paths of the written files, the page first.
 
     Raises:
         InputError: if there are no rows, a method has several sets of parameters, or a file cannot
@@ -62,9 +62,9 @@ def write_report(
     parts += _incomplete(methods, images)
     curves = mean_curves(methods, TABLE_RATES, "psnr_db", method)
     parts += [
-        f"## PSNR over RGB\n\nMeans over the images in dB at rates in bpp, "
-        f"{method} interpolation of each image's curve, plus or minus one standard error. "
-        "Empty where the curve of some image does not reach.",
+        f"## PSNR over RGB\n\nMeans over the images in dB at rates in bpp, by {method} "
+        "interpolation of each image's curve, plus or minus one standard error. "
+        "Blank: at least one image has no point at this rate.",
         rate_table(curves),
     ]
     if anchor in methods and len(methods) > 1:
@@ -82,7 +82,7 @@ def mean_curves(
 
 
 def plot_rates(rows: Sequence[Row], high: float = BD_RATES[1]) -> list[float]:
-    """Return rates for a figure, up to what it makes sense to compare."""
+    """Return the rates of a figure: the range of the rows up to ``high``, in equal ratios."""
     rates = [row.bpp for row in rows]
     low = min(rates)
     return np.geomspace(low, max(min(max(rates), high), 1.01 * low), _NUM_RATES).tolist()
@@ -95,14 +95,14 @@ def draw_means(
     method: str = "linear",
     published: Sequence[PublishedCurve] = (),
 ) -> dict[str, Figure]:
-    """Return figures of mean curves, by name, of what has a mean at two rates or more.
+    """Return figures of mean curves, by name. A curve needs means at two rates or more.
 
     Args:
         methods: rows by method.
-        metrics: for each name of a figure, its metric, see ``mean_curve``.
-        highest: rate up to which curves are drawn, in bpp.
-        method: of interpolation.
-        published: curves to lay over, where they have the metric.
+        metrics: metric of each figure by its name, see ``mean_curve``.
+        highest: highest rate drawn, in bpp.
+        method: interpolation of each image's curve.
+        published: curves to draw over the figures of metrics that they have.
     """
     places = plot_rates([row for rows in methods.values() for row in rows], highest)
     figures = {}
@@ -133,7 +133,7 @@ def _plus_minus(value: float, error: float, digits: int = 2) -> str:
 
 
 def _incomplete(methods: Mapping[str, Sequence[Row]], images: set[tuple[str, str]]) -> list[str]:
-    """Say which methods lack images, since their means are over others."""
+    """Return a warning that names the methods without all images, if there are any."""
     lacking = {n: len(images - set(by_image(rows))) for n, rows in methods.items()}
     named = ", ".join(f"{label(name)} lacks {count}" for name, count in lacking.items() if count)
     return [f"**Not all methods have all images:** {named}."] if named else []
@@ -149,10 +149,9 @@ def _deltas(rows: Sequence[Row], anchor: str) -> list[str]:
         lines.append([label(name), *cells])
     heads = ["codec", "BD-PSNR (dB)", *(f"BD-rate (%), {n}" for n in ("PSNR", "SSIM", "MS-SSIM"))]
     return [
-        f"## Against {label(anchor)}\n\nBjontegaard deltas image by image, their means and "
-        f"standard errors: log-rate over quality by PCHIP, {between}, similarities in decibels. "
-        "A negative BD-rate needs fewer bits. In brackets, of how many images where some have no "
-        "common interval.",
+        f"## Against {label(anchor)}\n\nMeans and standard errors over the images of Bjontegaard "
+        f"deltas: log-rate over quality by PCHIP, {between}, similarities in decibels. A negative "
+        "BD-rate means fewer bits. In brackets: the number of images with a common interval.",
         table(heads, lines),
     ]
 
@@ -163,7 +162,7 @@ def _mean(mean: Mean, digits: int) -> str:
 
 
 def times_table(methods: Mapping[str, Sequence[Row]]) -> str:
-    """Return median times in milliseconds for each megapixel, as Markdown; empty of none."""
+    """Return median times in milliseconds per megapixel, as Markdown; blank if not measured."""
     lines = []
     for name, rows in methods.items():
         cells = []

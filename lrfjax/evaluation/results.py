@@ -1,7 +1,7 @@
-"""Measurements as rows of a JSON Lines file, which an interruption cannot spoil.
+"""Measurements as rows of a JSON Lines file that survives interruptions.
 
-A row says all about one image at one setting of one method. Rows are only ever appended, each whole
-lines in one write; what a crash cuts off at the end is dropped when the file is opened again.
+A row holds one image at one setting of one method. Rows are only appended, as whole lines in one
+write. An unfinished line at the end, left by a crash, is dropped when the file is opened again.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from lrfjax.errors import InputError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks, and goes without
+except ImportError:  # Windows has no such locks; there the file is not locked
     fcntl = None  # type: ignore[assignment]
 
 Key = tuple[str, str, str, float, str]
 
 _OPENING = b'{"image": "'
-"""What every line begins with."""
+"""The first bytes of every line."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,23 @@ class Row:
 
     Attributes:
         image: path of the file relative to its folder, with forward slashes.
-        digest: of its pixels, so that another image of this name is not taken for it.
+        digest: digest of its pixels, which tells images of one name apart.
         method: name in ``METHODS``, or of a variant in an experiment.
-        level: the setting that moves along the curve, such as the quality.
+        level: value of the setting that varies along the curve, such as the quality.
         parameters: all other settings that differ from the method's defaults.
-        height: of the image, in pixels.
-        width: of the image.
+        height: height of the image, in pixels.
+        width: width of the image, in pixels.
         channels: 1 or 3.
-        num_bytes: of the file.
-        psnr_db: over all channels of the decoded 8-bit image; infinite without any error.
-        ssim: mean over channels; NaN below 11 pixels a side.
-        ms_ssim: likewise; NaN below 176.
-        encode_ms: time to encode, compilation excluded; of a batch, its share. NaN where the
-            levels of a sweep share the work.
-        decode_ms: likewise, to decode.
-        batch: how many images were encoded together.
-        versions: of what the numbers depend on, by package.
-        device: what JAX ran on.
+        num_bytes: size of the file, in bytes.
+        psnr_db: PSNR over all channels of the decoded 8-bit image; infinite if lossless.
+        ssim: SSIM, mean over channels; NaN if a side is below 11 pixels.
+        ms_ssim: MS-SSIM, mean over channels; NaN if a side is below 176 pixels.
+        encode_ms: time to encode in ms, without compilation; the image's share of a batch. NaN if
+            the levels of a sweep share the work.
+        decode_ms: time to decode in ms, without compilation.
+        batch: number of images encoded together.
+        versions: versions of the packages that the numbers depend on, by name.
+        device: device that JAX ran on.
     """
 
     image: str
@@ -79,7 +79,7 @@ class Row:
 
     @property
     def key(self) -> Key:
-        """What is measured once: image and setting."""
+        """The identity of a measurement: image and setting."""
         return row_key(self.image, self.digest, self.method, self.level, self.parameters)
 
 
@@ -100,10 +100,10 @@ def to_line(row: Row) -> str:
 
 
 def from_line(line: str) -> Row:
-    """Return the row of a line.
+    """Parse a line as a row.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the line is not a row.
     """
     try:
         values = json.loads(line)
@@ -135,9 +135,9 @@ def from_line(line: str) -> Row:
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[Row]:
-    """Return the rows of a results file; of several with one key the first.
+    """Return the rows of a results file; of several rows with one key, the first.
 
-    An unfinished line at the end, which an interruption leaves behind, is passed over.
+    An unfinished line at the end, left by an interruption, is ignored.
 
     Raises:
         InputError: if the file cannot be read, or a finished line is not a row.
@@ -165,24 +165,24 @@ def _parse(text: str, name: str) -> list[Row]:
 
 
 class ResultsFile:
-    """A results file to add to, as a context manager.
+    """A results file to append to, as a context manager.
 
     Attributes:
-        rows: what it held when it was opened.
-        done: the keys that it holds by now.
+        rows: rows in the file when it was opened.
+        done: keys of all rows that are now in the file.
 
     Raises:
         InputError: on entering, if the file cannot be written, a line of it is not a row, or
-            another run is adding to it.
+            another run is appending to it.
     """
 
     def __init__(self, path: str | os.PathLike[str], is_owner: bool = True) -> None:
-        """Name the file.
+        """Set the path; entering opens the file.
 
         Args:
-            path: of the file, which is made where there is none.
-            is_owner: whether to keep other runs out, and to drop an unfinished line at the end.
-                Of several processes that share the file, the first alone, before the others open.
+            path: path of the file; a missing file is created.
+            is_owner: whether to lock other runs out, and to drop an unfinished line at the end. If
+                several processes share the file, only the first owns it, and it opens it first.
         """
         self._path = Path(path)
         self._is_owner = is_owner
@@ -220,19 +220,19 @@ class ResultsFile:
         except BlockingIOError as error:
             raise InputError(f"results {str(self._path)!r} is in use by another run") from error
         except OSError:
-            pass  # a file system without locks goes without, too
+            pass  # the file system has no locks
 
     def _drop_unfinished(self, data: bytes) -> None:
         start = data.rfind(b"\n") + 1
         tail = data[start : start + len(_OPENING)]
-        # Whatever else a file without a newline may be, it is not ours to empty.
+        # Any other tail is not an unfinished row of ours, and must not be deleted.
         if tail != _OPENING[: len(tail)]:
             number = data.count(b"\n") + 1
             raise InputError(f"results {str(self._path)!r}, line {number} is not a row: {tail!r}")
         os.ftruncate(self._file, start)
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Add rows in one write; those that are there already are left out.
+        """Append rows in one write, without those that are already in the file.
 
         Raises:
             InputError: if the file cannot be written.
@@ -240,7 +240,7 @@ class ResultsFile:
         new = [row for row in rows if row.key not in self.done]
         data = "".join(to_line(row) + "\n" for row in new).encode()
         try:
-            # Appending writes of several processes do not mix: each goes to the end in one piece.
+            # Appends of several processes do not mix: each write goes to the end in one piece.
             written = os.write(self._file, data) if data else 0
         except OSError as error:
             reason = error.strerror

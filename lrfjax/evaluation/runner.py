@@ -1,9 +1,9 @@
-"""A folder of images through several codecs at many settings, into a results file.
+"""Measure several codecs at many settings on a folder of images, into a results file.
 
-What is in the file already is not done again, so an interrupted run is resumed by starting it
-again. Several processes that ``jax.distributed`` has brought together take batches in turn. If one
-of them dies, the others end in an error: at once where they wait for it, and otherwise when
-``heartbeat_timeout_seconds`` of ``jax.distributed.initialize`` have passed.
+Rows that are already in the file are not measured again, so an interrupted run resumes when it is
+started again. Several processes, connected by ``jax.distributed``, take batches in turn. If one of
+them dies, the others end in an error: at once if they wait for it, and otherwise after
+``heartbeat_timeout_seconds`` of ``jax.distributed.initialize``.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _VERSIONED = ("lrfjax", "jax", "numpy", "pillow")
 
 
 class LostProcessError(LrfError, RuntimeError):
-    """Another of the processes that share a run is gone; what was measured is in the file."""
+    """Another process of the run is gone; the file keeps the rows measured so far."""
 
 
 @dataclass
 class Summary:
-    """What a run did.
+    """The outcome of a run.
 
     Attributes:
-        num_rows: rows of these images and methods in the file.
-        num_new: how many of them were measured now, by all processes together.
-        skipped: what this process could not measure: an image, or an image with a method, and why.
-            Images that cannot be read are the first process's to report.
+        num_rows: number of rows of these images and methods in the file.
+        num_new: number of those rows that this run measured, in all processes.
+        skipped: what this process could not measure (an image, or an image with a method) and the
+            reason. Only the first process reports images that cannot be read.
     """
 
     num_rows: int = 0
@@ -63,22 +63,22 @@ def evaluate(
 ) -> Summary:
     """Measure every image of a folder with every method at every level.
 
-    Images of one shape go through a codec in batches where it can take them (``Method.sweep``), and
-    through the metrics always. Times hold no compilation: what compiled runs again.
+    Images of one shape are encoded in batches if the codec can (``Method.sweep``), and scored in
+    batches always. Times exclude compilation: a call that compiled is repeated.
 
     Args:
-        folder: of images, see ``dataset.find_images``.
-        methods: from ``choose_methods``, or variants of them.
-        out: a JSON Lines file of ``Row``, made or added to; see ``results``.
-        warn: called with a line for each image that is skipped.
+        folder: folder of images, see ``dataset.find_images``.
+        methods: methods from ``choose_methods``, or variants of them.
+        out: JSON Lines file of ``Row``, created or appended to; see ``results``.
+        warn: function called with a line for each image that is skipped.
         show_progress: whether to draw a progress bar with the time left, on a terminal.
 
     Returns:
-        What was done.
+        A summary of the run.
 
     Raises:
-        InputError: if there is no image that can be used, or the file cannot be written or is not
-            one of results; before any image is encoded.
+        InputError: before any image is encoded, if no image can be used, or the file cannot be
+            written or is not a results file.
         LostProcessError: if another process ended before the run did.
     """
     summary = Summary()
@@ -97,7 +97,7 @@ def evaluate(
             items = dataset.scan(folder, skip if rank == 0 else lambda *_: None, b.update)
         own = dataset.batches(items, count)[rank::count]
         total = sum(map(len, own)) * sum(len(m.levels) for m in methods)
-        # Rows that are there already count as done without a share in the time left.
+        # Rows that are already in the file count as done, but not in the time left.
         missing = sum(
             len(todo) for batch in own for m in methods for _, todo in _todo(batch, m, file)
         )
@@ -112,7 +112,7 @@ def evaluate(
                         bar.update(due)
         done = file.done
         if count > 1:
-            # Whoever is done first waits here: a process that ends takes the others with it.
+            # A process that finishes early waits here: its end would be that of the others too.
             with _all_present(out):
                 counts = multihost_utils.process_allgather(np.int32(summary.num_new))
             summary.num_new = int(np.sum(counts))
@@ -123,7 +123,7 @@ def evaluate(
 
 
 def _open(out: str | os.PathLike[str], stack: ExitStack) -> ResultsFile:
-    """Open the results, which the first process makes sound before the others look at them."""
+    """Open the results; the first process repairs the file before the others read it."""
     if jax.process_count() == 1:
         return stack.enter_context(ResultsFile(out))
     failure = None
@@ -132,7 +132,7 @@ def _open(out: str | os.PathLike[str], stack: ExitStack) -> ResultsFile:
             file = stack.enter_context(ResultsFile(out))
         except InputError as error:
             failure = error
-    # Without word from the first process the others would wait for it in vain.
+    # The first process reports a failure too: otherwise the others would wait in vain.
     with _all_present(out):
         is_open = bool(multihost_utils.broadcast_one_to_all(np.bool_(failure is None)))
     if failure is not None:
@@ -146,13 +146,13 @@ def _open(out: str | os.PathLike[str], stack: ExitStack) -> ResultsFile:
 
 @contextmanager
 def _all_present(out: str | os.PathLike[str]) -> Iterator[None]:
-    """Say what the failure of an exchange between processes means."""
+    """Raise LostProcessError if an exchange between processes fails."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         raise LostProcessError(
-            f"another process of this run ended early, or was waited for in vain; "
-            f"{os.fspath(out)!r} keeps what was measured, and the same commands resume the run "
+            f"another process of this run ended early or did not answer; "
+            f"{os.fspath(out)!r} keeps the rows so far, and the same commands resume the run "
             f"({error})"
         ) from error
 
@@ -164,7 +164,7 @@ def _key(item: Item, method: Method, level: float) -> tuple[str, str, str, float
 def _todo(
     batch: Sequence[Item], method: Method, file: ResultsFile
 ) -> list[tuple[float, list[int]]]:
-    """Return the levels at which images of a batch are to be measured, and which images."""
+    """Return the levels with missing rows, each with the indices of the images that lack it."""
     found = []
     for level in method.levels:
         missing = [k for k, item in enumerate(batch) if _key(item, method, level) not in file.done]
@@ -180,7 +180,7 @@ def _measure(
     file: ResultsFile,
     skip: Callable[[str, Exception], None],
 ) -> Iterator[tuple[list[Row], int]]:
-    """Yield the missing rows of a batch, level after level, and how many were due."""
+    """Yield the missing rows of a batch, level by level, and the number that was due."""
     todo = _todo(batch, method, file)
     if method.sweep is None:
         failed: set[int] = set()
@@ -214,7 +214,7 @@ def _measure(
 
 
 def _decode(method: Method, image: np.ndarray, data: bytes) -> tuple[np.ndarray, float]:
-    """Return the decoded image in the shape of the original, and the milliseconds."""
+    """Return the decoded image in the shape of the original, and the time in ms."""
     decoded, ms = warm_time(lambda: method.decode(data))
     if decoded.ndim > image.ndim:  # a format without gray
         decoded = np.rint(decoded.mean(axis=2)).astype(np.uint8)
@@ -231,7 +231,7 @@ def _rows(
 ) -> list[Row]:
     if not coded:
         return []
-    # Always the whole batch, so that one program serves whatever is missing.
+    # Score the whole batch, so that one compiled program serves any missing rows.
     decoded = list(images)
     for k, _, _, pixels, _ in coded:
         decoded[k] = pixels
@@ -263,5 +263,5 @@ def _rows(
 
 
 def versions() -> dict[str, str]:
-    """Return what the numbers depend on, by package, and Python."""
+    """Return the versions of Python and of the packages that the numbers depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in _VERSIONED}

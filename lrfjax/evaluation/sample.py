@@ -1,4 +1,4 @@
-"""A real photograph that is always there."""
+"""A photograph that is always available."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from PIL import Image
 
 SAMPLE_NOTE = (
     "Grace Hopper, official U.S. Navy photograph (public domain), from matplotlib's sample data; "
-    "a JPEG, cropped off its 8 x 8 grid so that no codec meets the blocks it was coded in"
+    "a JPEG, cropped so that its 8 x 8 blocks are not aligned with those of any codec"
 )
-"""Where the photograph comes from and what was done to it."""
+"""The source of the photograph and how it was edited."""
 
 
 def sample_image() -> np.ndarray:

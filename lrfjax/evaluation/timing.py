@@ -1,4 +1,4 @@
-"""Times that hold no compilation."""
+"""Times without compilation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _count(event: str, duration_secs: float, **_: str | int) -> None:
 
 
 def compilations() -> int:
-    """Return how many programs JAX has compiled in this process since this was first called."""
+    """Return the number of programs that JAX has compiled since the first call of this."""
     global _listens
     if not _listens:
         jax.monitoring.register_event_duration_secs_listener(_count)
@@ -30,11 +30,11 @@ def compilations() -> int:
 
 
 def warm_time(work: Callable[[], T]) -> tuple[T, float]:
-    """Return what a function gives and the milliseconds it takes, compilation excluded.
+    """Return the result of a function and its run time in ms, without compilation.
 
     Args:
-        work: gives the same every time. It runs once more if something compiled, so it must wait
-            for its results.
+        work: function that returns the same result every time, and waits for it. It runs a second
+            time if the first compiled something.
 
     Example:
         >>> result, milliseconds = warm_time(lambda: sum(range(10)))

@@ -1,7 +1,7 @@
 """RGB and YCbCr (BT.601, full range, as in JFIF): a float forward and an integer inverse.
 
-The encoder may compute in floats. The decoder may not: its pixels have to be the same on every
-backend, so the inverse is fixed-point integer arithmetic.
+The encoder may compute in floats. The decoder may not, since its pixels must be the same on every
+backend. So the inverse is fixed-point integer arithmetic.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _R_CR, _G_CB, _G_CR, _B_CB = (round(c * 2**_SHIFT) for c in (1.402, -0.344136, -
 
 
 def rgb_to_ycbcr(image: Array) -> Array:
-    """Convert RGB to YCbCr, not rounded (JFIF 1.02, page 3).
+    """Convert RGB to YCbCr without rounding (JFIF 1.02, page 3).
 
     Args:
         image: shape (..., H, W, 3), values in [0, 255], any real dtype.
@@ -34,8 +34,8 @@ def rgb_to_ycbcr(image: Array) -> Array:
 def ycbcr_to_rgb(y: Array, cb: Array, cr: Array) -> Array:
     """Convert integer YCbCr planes to RGB, rounded and clipped.
 
-    Coefficients carry 16 fractional bits, so for chroma within [0, 255] a channel differs from the
-    rounded real-valued conversion only where that lies within 2^-8 of a tie.
+    Coefficients have 16 fractional bits. So for chroma within [0, 255], a channel differs from the
+    rounded real-valued conversion only if the real value is within 2^-8 of a tie.
 
     Args:
         y: shape (..., H, W), int32; values may leave [0, 255].

@@ -1,8 +1,8 @@
-"""A smoothing of the borders between patches, in integers, for planes that are held as patches.
+"""Deblocking: smooth the borders between patches, in integers.
 
-Quantization moves each patch on its own, which shows as steps at the borders. Where a step is
-small beside the quantization step and both sides are smooth, it is spread over three pixels on
-either side, 0.35, 0.15 and 0.05 of it. The two limits end in ramps, not at a threshold.
+Quantization changes each patch on its own, which shows as steps at the borders. If a step is small
+against the quantization step and both sides are smooth, it is spread over three pixels on either
+side, which take 0.35, 0.15 and 0.05 of it. Both limits are ramps, not thresholds.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 _SHARES = (22, 10, 3)
-"""How much of a step each of the three pixels takes, in 1/64."""
+"""Shares of a step that the three pixels take, in 1/64."""
 
 STRENGTH_UNIT = 16
-"""A strength of this lets steps up to the quantization step be smoothed."""
+"""Strength at which steps up to the quantization step are smoothed."""
 
 
 def deblock(patches: Array, steps: Array, strength: Array) -> Array:
     """Smooth the borders between patches: first left to right, then top to bottom.
 
     Args:
-        patches: shape (planes, P, Q, rows, columns), int32, at most 2^18 in magnitude: row and
-            column of a pixel in its patch, P and Q at least 8, then of the patch.
-        steps: shape (planes,), int32, the quantization steps in the unit of the pixels, from 1 to
-            2^17.
-        strength: scalar int32, 0 (nothing is changed) to 255.
+        patches: planes as patches, shape (planes, P, Q, rows, columns), int32, at most 2^18 in
+            magnitude. P and Q, at least 8, are the size of a patch; rows and columns are the grid
+            of patches.
+        steps: quantization steps in the unit of the pixels, shape (planes,), int32, from 1 to 2^17.
+        strength: scalar int32, from 0 (no change) to 255.
 
     Returns:
         Same shape, int32.
@@ -36,7 +36,7 @@ def deblock(patches: Array, steps: Array, strength: Array) -> Array:
 
 
 def _smooth(x: Array, limit: Array, pixel_axis: int, patch_axis: int) -> Array:
-    """Smooth along one axis of the pixels in a patch and of the patches in the image."""
+    """Smooth along one direction: an axis of the pixels in a patch and one of the patches."""
     if x.shape[patch_axis] == 1:
         return x
 
@@ -55,8 +55,8 @@ def _smooth(x: Array, limit: Array, pixel_axis: int, patch_axis: int) -> Array:
         + jnp.abs(q[0] - 2 * q[1] + q[2])
         + ((jnp.abs(p[1] - p[3]) + jnp.abs(q[1] - q[3])) >> 1)
     )
-    # Both weights fall from 32 to 0 over the second half of what they allow. Divisions are slow,
-    # so there is one for each plane only.
+    # Both weights fall from 32 to 0 over the second half of their range. Divisions are slow, so
+    # there is only one per plane.
     slope = (64 << 16) // limit
     by_jump = jnp.minimum((jnp.maximum(limit - jnp.abs(jump), 0) * slope) >> 16, 32)
     by_rough = jnp.minimum((jnp.maximum(2 * limit - 3 * rough, 0) * slope) >> 17, 32)

@@ -1,7 +1,7 @@
-"""EXIF blocks as bytes: TIFF structures (JEITA CP-3451), edited where they are.
+"""EXIF blocks as bytes: TIFF structures (JEITA CP-3451), edited in place.
 
-Entries refer to what lies elsewhere in the block by its position, in places that no parser knows
-(notes of the maker). So the block is not written anew.
+Entries refer to other parts of the block by position, also in formats that no parser knows (maker
+notes). So a block is edited and never written anew.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ _POINTER = 4
 
 
 def strip_prefix(exif: bytes) -> bytes:
-    """Return the block without the mark that JPEG puts before it."""
+    """Return the block without the prefix that it has in JPEG files."""
     return exif.removeprefix(_PREFIX)
 
 
 def add_prefix(exif: bytes) -> bytes:
-    """Return the block with the mark that JPEG puts before it."""
+    """Return the block with the prefix that it has in JPEG files."""
     return exif if exif.startswith(_PREFIX) else _PREFIX + exif
 
 
 def without_orientation(exif: bytes) -> bytes:
-    """Return the block without the entry that says how to turn the image.
+    """Return the block without its orientation entry.
 
     Args:
-        exif: without a prefix. One that is no EXIF comes back as it is.
+        exif: block without a prefix. Bytes that are not EXIF are returned unchanged.
 
     Example:
         >>> from PIL import Image
@@ -55,8 +55,8 @@ def without_orientation(exif: bytes) -> bytes:
     if ORIENTATION not in tags:
         return exif
     at = entries[tags.index(ORIENTATION)]
-    # What follows the entry, down to the pointer to the next directory, moves up by one entry; the
-    # rest stays in its place.
+    # The later entries and the pointer to the next directory move up by one entry; everything else
+    # stays in place.
     return (
         exif[:start]
         + struct.pack(f"{order}H", count - 1)

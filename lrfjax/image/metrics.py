@@ -1,4 +1,4 @@
-"""How close two images are: PSNR, SSIM, MS-SSIM; and how small a file is: bpp, ratio."""
+"""Image quality (PSNR, SSIM, MS-SSIM) and file size (bits per pixel, compression ratio)."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def psnr(a: Any, b: Any, data_range: float = 255.0) -> Array:
 def ssim(a: Any, b: Any, data_range: float = 255.0) -> Array:
     """Return the structural similarity (Wang et al., 2004), averaged over pixels and channels.
 
-    Gaussian window of 11 x 11 pixels with sigma 1.5, population covariance, K = (0.01, 0.03),
-    over the positions at which the window lies inside the image; the values are those of
+    It uses a Gaussian window of 11 x 11 pixels with sigma 1.5, the population covariance, K =
+    (0.01, 0.03), and all positions of the window inside the image. The values are those of
     scikit-image with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``.
 
     Args:
@@ -69,8 +69,8 @@ def ssim(a: Any, b: Any, data_range: float = 255.0) -> Array:
 def ms_ssim(a: Any, b: Any, data_range: float = 255.0) -> Array:
     """Return the multi-scale structural similarity (Wang, Simoncelli and Bovik, 2003).
 
-    Five scales with the weights of the paper, 2 x 2 means between them; negative terms count as
-    zero. Averaged over channels.
+    It has five scales with the weights of the paper and 2 x 2 means between them. Negative terms
+    count as zero. The result is averaged over channels.
 
     Args:
         a: shape (..., H, W) or (..., H, W, 3), H and W at least 176 = 11 x 2^4.
@@ -91,7 +91,7 @@ def ms_ssim(a: Any, b: Any, data_range: float = 255.0) -> Array:
 
 
 class Fidelity(NamedTuple):
-    """How close images are to their originals, one value for each.
+    """Quality of images against their originals, one value per image.
 
     Attributes:
         psnr_db: see ``psnr``.
@@ -146,16 +146,16 @@ def _fidelity(a: Array, b: Array) -> Fidelity:
             multi_scale = _ms_ssim(x, y, peak)
         return Fidelity(_psnr(x, y, peak), similarity, multi_scale)
 
-    # One image after the other: each is work enough for a device, and memory stays that of one.
+    # One image at a time: each is enough work for a device, and memory is that of one image.
     return lax.map(single, (a, b))
 
 
 def bits_per_pixel(size: tuple[int, ...], encoded: bytes) -> float:
-    """Return 8 x bytes / (H x W), over the whole file.
+    """Return the bits per pixel of a whole file, 8 x bytes / (H x W).
 
     Args:
-        size: the shape of the image, (H, W) or (H, W, 3).
-        encoded: the file.
+        size: shape of the image, (H, W) or (H, W, 3).
+        encoded: bytes of the file.
 
     Example:
         >>> bits_per_pixel((10, 8, 3), b"x" * 20)
@@ -198,7 +198,7 @@ def _psnr(x: Array, y: Array, data_range: Array) -> Array:
 
 
 def _blur(x: Array) -> Array:
-    """Filter with the window, where it lies inside; separable, one axis after the other."""
+    """Filter with the separable window at all positions where it lies inside the image."""
     offsets = np.arange(_WINDOW) - _WINDOW // 2
     window = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
     window = (window / window.sum()).astype(np.float32)

@@ -1,7 +1,7 @@
 """Padding to whole patches and the patch matrix: function/inverse pairs.
 
-A row of the patch matrix is one patch, patches row by row over the image; within a row the
-channel varies slowest, then the row of the patch.
+A row of the patch matrix is one patch; the patches run row by row over the image. Within a row the
+channel varies slowest, then the row of pixels.
 """
 
 from __future__ import annotations
@@ -11,6 +11,16 @@ import numpy as np
 from jax import Array
 
 
+def patch_grid(size: tuple[int, int], patch_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the rows and columns of patches that cover an image.
+
+    Example:
+        >>> patch_grid((17, 16), (8, 8))
+        (3, 2)
+    """
+    return -(-size[0] // patch_size[0]), -(-size[1] // patch_size[1])
+
+
 def padded_size(size: tuple[int, int], patch_size: tuple[int, int]) -> tuple[int, int]:
     """Return the size, rounded up to whole patches.
 
@@ -18,14 +28,15 @@ def padded_size(size: tuple[int, int], patch_size: tuple[int, int]) -> tuple[int
         >>> padded_size((17, 16), (8, 8))
         (24, 16)
     """
-    return tuple(-(-n // p) * p for n, p in zip(size, patch_size, strict=True))  # type: ignore[return-value]
+    rows, columns = patch_grid(size, patch_size)
+    return rows * patch_size[0], columns * patch_size[1]
 
 
 def pad(plane: Array, patch_size: tuple[int, int]) -> Array:
     """Reflect a plane at its borders until whole patches fit.
 
-    The padding is split evenly between both sides, the odd pixel going to the end. A side shorter
-    than the padding is reflected as often as it takes.
+    The padding is split evenly between both sides; an odd pixel goes to the end. A side shorter
+    than the padding is reflected repeatedly.
 
     Args:
         plane: shape (..., H, W), H and W at least 1.

@@ -1,4 +1,4 @@
-"""Images out of files, and the check that an array is an image."""
+"""Read image files, and check that an array is an image."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from lrfjax.errors import InputError, InputTypeError
 from lrfjax.image.exif import strip_prefix, without_orientation
 
 MAX_PIXELS = 89_478_485
-"""More pixels are refused before anything is allocated (Pillow's limit), unless a caller that
-knows where they come from allows them by ``max_pixels``."""
+"""Default limit of pixels, the same as Pillow's. Larger images are refused before any allocation,
+unless the caller trusts the source and raises ``max_pixels``."""
 
 
 def check_image(
@@ -35,13 +35,13 @@ def check_image(
 
     Args:
         image: shape (H, W) for gray or (H, W, 3) for RGB, uint8, NumPy or JAX.
-        name: what to call it in a message.
-        with_alpha: whether shape (H, W, 4), RGB and alpha, is an image as well (8 bits only).
-        with_16_bits: whether uint16 is as good.
-        max_pixels: how many it may have.
+        name: name of the image in an error message.
+        with_alpha: whether shape (H, W, 4), RGB and alpha, is allowed as well (8 bits only).
+        with_16_bits: whether uint16 is allowed as well.
+        max_pixels: largest number of pixels.
 
     Raises:
-        InputTypeError: if it is not an array of such a dtype.
+        InputTypeError: if it is not an array of an allowed dtype.
         InputError: if its shape is not that of an image, or it is empty or too large.
     """
     dtypes = "uint8 or uint16" if with_16_bits else "uint8"
@@ -64,13 +64,13 @@ def check_image(
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image, and what its file said about it.
+    """An image and the metadata of its file.
 
     Attributes:
         pixels: shape (H, W), (H, W, 3), or (H, W, 4) with alpha last, uint8; or (H, W) or
             (H, W, 3), uint16.
-        icc_profile: the colour profile of the pixels, or None.
-        exif: the EXIF block, a TIFF structure, without an orientation; or None.
+        icc_profile: colour profile of the pixels, or None.
+        exif: EXIF block, a TIFF structure, without an orientation; or None.
     """
 
     pixels: np.ndarray
@@ -79,21 +79,20 @@ class Picture:
 
 
 def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read an image file that Pillow knows, as 8-bit gray or RGB.
+    """Read an image file in any format of Pillow, as 8-bit gray or RGB.
 
-    Palettes and CMYK become RGB, bilevel becomes gray, and the EXIF orientation is applied. What
-    would lose data (transparency, more than 8 bits) is refused; see ``read_picture``.
+    Palettes and CMYK become RGB, bilevel becomes gray, and the EXIF orientation is applied. Images
+    that would lose data (transparency, more than 8 bits) are refused; see ``read_picture``.
 
     Args:
-        path: of the file.
-        max_pixels: larger images are refused before anything is allocated.
+        path: path of the file.
+        max_pixels: largest number of pixels; larger images are refused before any allocation.
 
     Returns:
         Shape (H, W) or (H, W, 3), uint8.
 
     Raises:
-        InputError: if there is no such file, it is not an image, it is too large, or its mode
-            would lose data.
+        InputError: if the file does not exist, is not an image, is too large, or would lose data.
     """
     image, _ = _open(path, checks.integer("max_pixels", max_pixels, 1))
     if _has_alpha(image):
@@ -111,22 +110,21 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
 def read_picture(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read an image file with its transparency, 16 bits, colour profile and EXIF block.
 
-    What is transparent in any way becomes RGB with alpha, other palettes and CMYK become RGB,
-    bilevel becomes gray, and 16-bit gray stays what it is. The EXIF orientation is applied, and
-    taken out of the block. A ``.npy`` file holds the array itself, which is how 16-bit RGB gets
-    here: Pillow would read 8 bits of it.
+    Images with any transparency become RGB with alpha, other palettes and CMYK become RGB, bilevel
+    becomes gray, and 16-bit gray stays as it is. The EXIF orientation is applied and removed from
+    the block. A ``.npy`` file holds the array itself. Use it for 16-bit RGB, of which Pillow reads
+    only 8 bits.
 
     Args:
-        path: of the file.
-        max_pixels: larger images are refused before anything is allocated.
+        path: path of the file.
+        max_pixels: largest number of pixels; larger images are refused before any allocation.
 
     Returns:
-        The picture. A colour profile that is not one of the pixels (of CMYK, or of gray where
-        they are RGB) is left out.
+        The picture. A colour profile is left out if it does not describe the pixels (that of CMYK,
+        or of gray if the pixels are RGB).
 
     Raises:
-        InputError: if there is no such file, it is not an image, it is too large, or its mode
-            would lose data.
+        InputError: if the file does not exist, is not an image, is too large, or would lose data.
         InputTypeError: if the array in a ``.npy`` file has another dtype.
     """
     name = f"path {os.fspath(path)!r}"
@@ -157,7 +155,7 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
     """Return an image with its orientation applied and the EXIF block, or raise InputError."""
     name = f"path {os.fspath(path)!r}"
     with warnings.catch_warnings(), _pillow_allows(max_pixels):
-        # The size is checked here, and what Pillow doubts about tags is not about the pixels.
+        # The size is checked here, and warnings about tags do not concern the pixels.
         warnings.simplefilter("ignore")
         try:
             with Image.open(path) as opened:
@@ -172,7 +170,7 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
                     )
                 opened.load()
                 exif = _exif(opened)
-                # In place, as a copy of a large image would be the most that its reading holds.
+                # In place: a copy of a large image would set the peak of memory.
                 ImageOps.exif_transpose(opened, in_place=True)
                 return opened, exif
         except InputError:
@@ -181,7 +179,7 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
             raise InputError(f"{name} does not exist") from error
         except Image.DecompressionBombError as error:
             raise InputError(f"{name} is too large, max_pixels is {max_pixels}: {error}") from error
-        # On damaged files the parsers of Pillow raise whatever they run into.
+        # On damaged files, the parsers of Pillow raise errors of any type.
         except Exception as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise InputError(f"{name} is not a readable image: {reason}") from error
@@ -189,11 +187,11 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
 
 @contextmanager
 def _pillow_allows(max_pixels: int) -> Iterator[None]:
-    """Lift Pillow's limit, which is one for the whole process, where a caller asks for more."""
+    """Raise Pillow's limit, which is global to the process, if the caller asks for more."""
     if max_pixels <= MAX_PIXELS:
         yield
         return
-    # Read only when no other thread has changed it.
+    # The lock keeps another thread from changing the limit before it is restored.
     with _PILLOW_LIMIT:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None if before is None else max(before, max_pixels)
@@ -207,7 +205,7 @@ _PILLOW_LIMIT = threading.Lock()
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
-    """Return the pixels of an 8-bit image, some rows at a time: Pillow makes copies of them."""
+    """Return the pixels of an 8-bit image, in bands of rows, since Pillow copies them."""
     width, height = image.size
     bands = len(image.getbands())
     out = np.empty((height, width) if bands == 1 else (height, width, bands), np.uint8)
@@ -219,11 +217,11 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _loses_bits(image: ImageFile.ImageFile) -> bool:
-    """Return whether Pillow is about to read 8 of 16 bits of each channel."""
+    """Return whether Pillow would read only 8 of the 16 bits of each channel."""
     for tile in image.tile:
         arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
         is_wide = any(";16" in a for a in arguments if isinstance(a, str))
-        # Of PPM, the largest value is an argument.
+        # For PPM, the largest value is the last argument.
         is_wide |= tile.codec_name.startswith("ppm") and arguments[-1] > 255
         if is_wide and not image.mode.startswith("I"):
             return True
@@ -235,7 +233,7 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Return an image without transparency as gray or RGB, if nothing is lost by it."""
+    """Return an image without transparency as gray or RGB, if that loses nothing."""
     if image.mode == "1":
         return image.convert("L")
     return image.convert("RGB") if image.mode in ("P", "CMYK", "YCbCr") else image
@@ -245,7 +243,7 @@ def _exif(image: Image.Image) -> bytes | None:
     """Return the EXIF block of an open file without its orientation."""
     block = image.info.get("exif")
     if block is None:
-        # TIFF keeps these among its own tags, most of which describe the file.
+        # TIFF has EXIF entries among its own tags, most of which describe the file.
         tags = image.getexif()
         for tag in set(tags) - _DESCRIPTIVE_TAGS:
             del tags[tag]
@@ -263,7 +261,7 @@ _DESCRIPTIVE_TAGS = frozenset(
 def _read_array(path: str | os.PathLike[str], max_pixels: int) -> np.ndarray:
     name = f"path {os.fspath(path)!r}"
     try:
-        # Mapped, so that a header cannot ask for more than the file holds.
+        # Memory-mapped, so that a header cannot ask for more than the file holds.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist") from error

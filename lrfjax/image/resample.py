@@ -1,7 +1,7 @@
-"""Area downsampling and nearest-neighbour upsampling of a plane, by any factor.
+"""Resample a plane by any factor: by area, by nearest neighbours, and linearly.
 
-Which input pixels an output pixel takes, and how much of each, depends on the sizes alone. It is
-tabulated on the host, so the device does gathers and sums whose cost is linear in the pixels.
+The input pixels of an output pixel and their weights depend only on the sizes. They are tabulated
+on the host, so the device does gathers and sums at a cost linear in the number of pixels.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _area_taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _take(plane: Array, index: np.ndarray, axis: int) -> Array:
-    """Return the entries at an index, by a slice where it goes in equal steps: no gather."""
+    """Return the entries at an index, by a slice instead of a gather if its steps are equal."""
     step = int(index[1] - index[0]) if len(index) > 1 else 1
     if step > 0 and np.all(np.diff(index) == step):
         first, last = int(index[0]), int(index[-1])
@@ -48,8 +48,8 @@ def _take(plane: Array, index: np.ndarray, axis: int) -> Array:
 def downsample(plane: Array, size: tuple[int, int]) -> Array:
     """Average a plane over the area under each output pixel.
 
-    Pixels that an edge cuts count by the part that lies under. For a whole ratio of the sizes it
-    is the mean over blocks.
+    Pixels that an edge cuts count by their covered part. For an integer ratio of the sizes, the
+    result is the mean over blocks.
 
     Args:
         plane: shape (..., H, W), floating point.
@@ -88,8 +88,9 @@ def upsample(plane: Array, size: tuple[int, int]) -> Array:
 def interpolate(plane: Array, size: tuple[int, int]) -> Array:
     """Interpolate linearly between the centres of pixels, in integers.
 
-    Output i lies at (2 i + 1) n_in / (2 n_out) - 1/2, in 1/64 of an input pixel; beyond the outer
-    centres the plane is constant. For twice the size it is the triangle filter of JPEG decoders.
+    Output i lies at (2 i + 1) n_in / (2 n_out) - 1/2, rounded down to 1/64 of an input pixel.
+    Beyond the outer centres the plane is constant. For twice the size, this is the triangle filter
+    of JPEG decoders.
 
     Args:
         plane: shape (..., h, w), int32, at most 2^24 in magnitude.

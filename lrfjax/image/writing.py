@@ -1,4 +1,4 @@
-"""Images into files, and files that appear whole or not at all."""
+"""Write image files, and write any file so that it appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def check_suffix(suffix: str, what: str) -> None:
     """Raise InputError unless ``write_picture`` knows a suffix such as ``".png"``.
 
     Args:
-        suffix: with its dot, in any case.
-        what: what to call its bearer in a message.
+        suffix: suffix with its dot, in upper or lower case.
+        what: name of the path or option with this suffix, for the error message.
     """
     Image.init()
     if suffix.lower() != _NPY and Image.EXTENSION.get(suffix.lower()) not in Image.SAVE:
@@ -35,15 +35,16 @@ def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, list[str]]:
     """Return the image file of a picture.
 
     Args:
-        picture: 8-bit pixels go into what Pillow writes, 16-bit gray ones into PNG, TIFF, JPEG
-            2000 and PGM, and all of them into ``.npy``.
-        suffix: of a format, such as ``".png"``; see ``check_suffix``.
+        picture: picture to write. All formats of Pillow hold 8-bit pixels; PNG, TIFF, JPEG 2000
+            and PGM hold 16-bit gray; ``.npy`` holds any pixels.
+        suffix: suffix of the format, such as ``".png"``; see ``check_suffix``.
 
     Returns:
-        The file, and the names of what it has no room for: the colour profile, the EXIF block.
+        The bytes of the file, and the names of the metadata that it cannot hold (the colour
+        profile, the EXIF block).
 
     Raises:
-        InputError: if the format cannot hold the pixels, or is not known.
+        InputError: if the format cannot hold the pixels, or is unknown.
     """
     suffix = suffix.lower()
     check_suffix(suffix, f"suffix {suffix!r}")
@@ -68,7 +69,7 @@ def picture_bytes(picture: Picture, suffix: str) -> tuple[bytes, list[str]]:
         kept = {}
     try:
         Image.fromarray(picture.pixels).save(buffer, format=format, **settings)
-    # A profile or a block that is none makes Pillow raise whatever it runs into.
+    # On an invalid profile or EXIF block, Pillow raises errors of any type.
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"{suffix} cannot hold the image: {reason}") from error
@@ -89,17 +90,17 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file so that it appears whole or not at all.
 
-    A link is followed. What is no regular file (a pipe, a device) is written to as it is.
+    Links are followed. A path that is not a regular file (a pipe, a device) is written directly.
 
     Args:
-        path: of the file; one that exists is replaced.
-        data: its contents.
+        path: path of the file; an existing file is replaced.
+        data: contents of the file.
 
     Raises:
         InputError: if the file cannot be written.
     """
     target = Path(os.path.realpath(path))
-    # Named before it is made, so that an interrupt at any moment finds it here.
+    # Named before it is created, so that an interrupt at any moment removes it below.
     part = target.parent / f".part-{secrets.token_hex(8)}"
     try:
         if target.exists() and not target.is_file():

@@ -1,1 +1,44 @@
-"""The numerical core: factorization solvers. Knows nothing of images."""
+"""Factorization solvers, the numerical core of lrfjax. They know nothing of images.
+
+Front doors:
+
+- ``factorize``: ``imf``, ``nmf``, ``svd``, the general ``factorize``, and ``reconstruct``.
+- ``gradient``: ``factorize_gradient``, first-order comparators on optax.
+- ``rank_selection``: ranks from compression ratios and from relative errors.
+
+Execution, from arguments to results:
+
+- ``planning``: the path from checked data to a plan, its run, and the trimmed result.
+- ``arguments``: argument checks, and conversion to the form that the solvers take.
+- ``bucketed``: padding to rank buckets, scaling of X, batches, restarts.
+- ``sharding``: placement of arrays on several devices, and solves that follow it.
+- ``sharded_svd``: the SVD of a matrix whose rows lie on several devices.
+
+Loop:
+
+- ``bcd``: one sweep (``step``) and the loop over sweeps (``solve``).
+- ``diagnostics``: the entries of the convergence history.
+- ``stopping``: tolerances and stopping tests.
+
+Sweep:
+
+- ``columns``: exact column updates, with and without weights.
+- ``column_kernel``: the same updates in one GPU kernel, tested before use.
+- ``joint_moves``: moves of two integers at a time.
+- ``affine``: the fit of scale and offset.
+- ``extrapolation``: accelerated sweeps with restart.
+
+Starts:
+
+- ``initialize``: SVD, balanced, NNDSVD and random starts; filling of missing entries.
+- ``truncated_svd``: the truncated SVD in closed form.
+
+Problem:
+
+- ``problem``: the matrix with its weights, the model of each factor, the state of a solve.
+- ``constraints``: the sets that columns lie in (real, non-negative, box, integer box).
+- ``numerics``: products at full precision, compensated sums, scaling by powers of two.
+
+Imports point down this list: a module imports only from its own group and the groups below, and
+from ``lrfjax.types``, ``lrfjax.checks`` and ``lrfjax.errors``.
+"""

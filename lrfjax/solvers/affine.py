@@ -1,4 +1,4 @@
-"""The affine map between the product of the factors and X: a scale and an offset, fitted."""
+"""The closed-form fit of the scale and the offset in X ~ scale * U V^T + offset."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def fit_affine(
 ) -> tuple[Array | None, Array | None]:
     """Return the scale and offset that minimise ||X - scale * Z - offset||_F, for Z = U V^T.
 
-    The normal equations of a line through (Z, X), weighted where X is. Without a unique positive
-    solution the scale is kept.
+    The solution of the normal equations of a line through (Z, X), weighted if X has weights. The
+    scale is kept if there is no unique positive solution.
 
     Args:
         problem: from ``prepare``.
-        state: the factors, and the scale and offset before.
-        products: from which the sums come without weights; None with weights.
+        state: the new factors, with the old scale and offset.
+        products: products of the sweep, from which the sums are computed; None with weights.
     """
     if problem.wt is None:
         assert products is not None
@@ -41,7 +41,7 @@ def fit_affine(
 
 
 def _sums_from_products(state: State, products: Products) -> tuple[Array, Array, Array]:
-    """Return <Z, X>, <Z, Z> and the sum of Z, from products that a sweep has anyway."""
+    """Return <Z, X>, <Z, Z> and the sum of Z, from the products of the sweep."""
     z_total = jnp.dot(
         jnp.sum(state.ut, axis=1), jnp.sum(state.vt, axis=1), precision=lax.Precision.HIGHEST
     )
@@ -50,7 +50,7 @@ def _sums_from_products(state: State, products: Products) -> tuple[Array, Array,
 
 
 def _weighted_sums(xt: Array, wt: Array, state: State) -> tuple[Array, Array, Array]:
-    """Return the same sums under weights, which take the product itself."""
+    """Return the weighted sums, from Z itself."""
     z = contract(state.vt, state.ut, 0, 0)
     zx, zz, z_total = (compensated_sum(jnp.sum(wt * z * a, axis=0)) for a in (xt, z, 1.0))
     return zx, zz, z_total

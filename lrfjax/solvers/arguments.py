@@ -1,4 +1,4 @@
-"""The arguments of the front doors: checked, and brought to the form that the solvers take."""
+"""Argument checks of the front doors, and conversion to the form that the solvers take."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from lrfjax.types import Factors, Result
 STARTS = ("svd", "balanced", "nndsvd", "random")
 
 Pair = float | Array | tuple[float | Array, float | Array]
-"""One number for both factors, or one for U and one for V."""
+"""One number for both factors, or a pair of numbers for U and V."""
 
 
 def flatten_batch(x: Any) -> Any:
-    """Return an array of more than three axes with all but the last two made one."""
+    """Return an array with its batch axes merged into one; up to three axes stay as they are."""
     return x.reshape(-1, *x.shape[-2:]) if x.ndim > 3 else x
 
 
 def flatten_factors(factors: Factors) -> Factors:
-    """Return factors of more than one batch axis with these made one."""
+    """Return factors with their batch axes merged into one; up to one stays as it is."""
     if np.ndim(factors.u) < 4:
         return factors
     affine = (None if a is None else jnp.ravel(a) for a in (factors.scale, factors.offset))
@@ -46,25 +46,25 @@ def restore_batch(result: Result, batch: tuple[int, ...]) -> Result:
 
 
 def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
-    """Return the matrix and its weights as the solvers take them.
+    """Return the matrix and its weights in the form that the solvers take.
 
     Args:
-        x: shape (..., M, N); where the weight is zero it may be anything, NaN included.
-        weights: shape (..., M, N), or (M, N) for all problems of a batch; a mask of booleans, or
-            None for ones, will do.
+        x: shape (..., M, N). Entries of zero weight may have any value, including NaN.
+        weights: numbers or booleans of shape (..., M, N), or (M, N) for all problems of a batch;
+            None for ones.
 
     Returns:
-        ``x``, zero where the weight is, and weights of the same shape and dtype, or None.
+        ``x`` with zeros where the weight is zero, and weights of the same shape and dtype, or None.
     """
     if weights is None:
         return checks.matrix("x", x), None
     x = checks.real_array("x", x)
     dtype = checks.working_dtype(x)
     weights = weights if isinstance(weights, jax.Array) else np.asarray(weights)
-    if weights.dtype != bool:  # a mask of what is there
+    if weights.dtype != bool:  # a boolean mask is valid here, but not for checks.matrix
         checks.matrix("weights", weights)
     weights = checks.matrix("weights", weights.astype(dtype))
-    # The arithmetic of a device takes subnormal numbers for zero.
+    # Devices flush subnormal numbers to zero.
     weights = jnp.where(jnp.abs(weights) < jnp.finfo(dtype).tiny, jnp.zeros((), dtype), weights)
     if x.ndim < 2 or weights.shape not in (x.shape, x.shape[-2:]):
         raise InputError(f"weights must have the shape of x, {x.shape}, got {weights.shape}")
@@ -75,14 +75,14 @@ def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
         if not host.any(axis=(-2, -1)).all():
             raise InputError("weights must not be all zero, got a matrix of zeros")
     if checks.is_concrete((x, weights)) and not isinstance(x, jax.Array):
-        x = np.where(np.asarray(weights) > 0, x, np.zeros((), x.dtype))  # compiles nothing
+        x = np.where(np.asarray(weights) > 0, x, np.zeros((), x.dtype))  # without compiling
     else:
         x = jnp.where(weights > 0, x, jnp.zeros((), x.dtype))
     return checks.matrix("x", x), jnp.broadcast_to(weights, x.shape)
 
 
 def check_record(record: Sequence[str] | None, models: Models) -> tuple[str, ...]:
-    """Return the fields to record, in order; by default all scalars that make sense."""
+    """Return the history fields to record, in order; by default all scalars that apply."""
     if record is None:
         return tuple(f for f in diagnostics.SCALARS if diagnostics.makes_sense(f, models))
     if isinstance(record, str) or not isinstance(record, Sequence):
@@ -90,12 +90,12 @@ def check_record(record: Sequence[str] | None, models: Models) -> tuple[str, ...
     for field in record:
         checks.one_of("record", field, (*diagnostics.ALWAYS, *diagnostics.RECORDABLE))
         if not diagnostics.makes_sense(field, models):
-            raise InputError(f"record names {field!r}, which these constraints do not have")
+            raise InputError(f"record names {field!r}, which does not apply to these constraints")
     return tuple(f for f in diagnostics.RECORDABLE if f in record)
 
 
 def check_passes(num_passes: Any) -> tuple[int, int]:
-    """Return the number of passes over the columns of U and over those of V."""
+    """Return the numbers of passes over the columns of U and of V."""
     pair = num_passes if isinstance(num_passes, tuple | list) else (num_passes, num_passes)
     if len(pair) != 2:
         raise InputTypeError(f"num_passes must be an integer or a pair, got {num_passes!r}")
@@ -105,7 +105,7 @@ def check_passes(num_passes: Any) -> tuple[int, int]:
 def check_tolerances(
     tol: Any, change_tol: Any, gradient_tol: Any, models: Models, dtype: Any
 ) -> tuple[Tolerances, tuple[str, ...]]:
-    """Return the tolerances as the loop takes them, and the fields that their tests need."""
+    """Return the tolerances for the loop, and the history fields that their tests need."""
     needed = {
         "tol": (tol, ()),
         "change_tol": (change_tol, ("u_change", "v_change")),
@@ -127,7 +127,7 @@ def check_tolerances(
             watch.extend(fields)
         values.append(value)
     if diagnostics.makes_sense("num_changed", models):
-        watch.append("num_changed")  # a fixed point always stops
+        watch.append("num_changed")  # the loop always stops at a fixed point
     return Tolerances(*values), tuple(watch)
 
 
@@ -140,7 +140,7 @@ def make_models(
     width: int,
     bucket: int,
 ) -> Models:
-    """Check what is asked of the factors, and pad what comes by column to the bucket."""
+    """Check constraints, penalties and frozen columns; pad per-column values to the bucket."""
     if not isinstance(constraints, tuple) or len(constraints) != 2:
         raise InputTypeError(f"constraints must be a pair, for U and V, got {constraints!r}")
     if not isinstance(frozen, tuple) or len(frozen) != 2:
@@ -166,8 +166,8 @@ def make_models(
 
 
 def check_constraint(name: str, constraint: Any, dtype: Any) -> Constraint:
-    """Return a constraint with bounds of the dtype of the factors."""
-    # A class has all the attributes of its instances, and is what a forgotten () leaves.
+    """Return a constraint whose bounds have the dtype of the factors."""
+    # The class passes hasattr, too. Users pass it when they forget the ().
     if isinstance(constraint, type) or not hasattr(constraint, "project"):
         raise InputTypeError(f"{name} must be one or two constraints, got {constraint!r}")
     if isinstance(constraint, Box):
@@ -176,7 +176,7 @@ def check_constraint(name: str, constraint: Any, dtype: Any) -> Constraint:
             if isinstance(constraint, IntegerBox):
                 checks.integer_bounds(name, bounds)
             elif not np.all(np.asarray(bounds[0]) <= np.asarray(bounds[1])):
-                raise InputError(f"{name} must have bounds in order, got {constraint!r}")
+                raise InputError(f"{name} must have lower <= upper, got {constraint!r}")
     # NumPy arrays of a fixed dtype: Python numbers would compile once for each type.
     return jax.tree.map(
         lambda a: np.asarray(a, dtype) if checks.is_concrete(a) else a.astype(dtype), constraint
@@ -195,7 +195,7 @@ def _weight(name: str, value: Any, index: int, dtype: Any) -> Any:
 
 
 def _pad_column_values(name: str, values: Any, *, width: int, bucket: int) -> Any:
-    """Repeat the last of ``width`` values by column up to the bucket; scalars pass."""
+    """Pad ``width`` per-column values to the bucket with the last one; return scalars as is."""
     if np.ndim(values) == 0:
         return values
     if np.shape(values) != (width,):
@@ -205,7 +205,7 @@ def _pad_column_values(name: str, values: Any, *, width: int, bucket: int) -> An
 
 
 def padded_width(rank: Any, limit: int, max_rank: int | None = None) -> int:
-    """Return the number of columns for a rank: ``max_rank``, else itself, or traced the limit."""
+    """Return the width of the factors: ``max_rank``, else ``rank``, or ``limit`` if traced."""
     if max_rank is not None:
         limit = checks.integer("max_rank", max_rank, 1, limit)
     if checks.is_concrete(rank):
@@ -219,7 +219,7 @@ def padded_width(rank: Any, limit: int, max_rank: int | None = None) -> int:
 def check_start(
     init: str | Factors, key: Array | None, shape: tuple[int, ...], width: int, bucket: int
 ) -> tuple[str, Factors | Array | None]:
-    """Return the name of the start (static) and what it needs: padded factors, a key or None."""
+    """Return the name of the start (static) and its input: padded factors, a key or None."""
     if isinstance(init, Factors):
         *batch, num_rows, num_columns = shape
         padded = []
@@ -231,7 +231,7 @@ def check_start(
             if checks.is_concrete(given):
                 checks.finite(f"init.{name}", given)
                 given = checks.at_hand(given)
-            # NumPy has nothing to compile.
+            # NumPy does not compile.
             pad: Any = np.pad if isinstance(given, np.ndarray) else jnp.pad
             padded.append(pad(given, padding))
         affine = []
@@ -250,7 +250,7 @@ def check_start(
 
 
 def check_named_start(init: Any, key: Any, names: tuple[str, ...]) -> tuple[str, Array | None]:
-    """Return the name of a start and its key, which only ``"random"`` has."""
+    """Return the name of a start and its key, None unless the name is ``"random"``."""
     if not isinstance(init, str):
         raise InputTypeError(f"init must be one of {names} or Factors, got {init!r}")
     checks.one_of("init", init, names)
@@ -274,7 +274,7 @@ def check_combination(
     fixed_length: bool,
     tolerances: Tolerances,
 ) -> None:
-    """Raise InputError where arguments that are good by themselves do not go together."""
+    """Raise InputError if arguments that are valid on their own contradict each other."""
     are_integer = [m.constraint.is_integer for m in models]
     if any(m.frozen is not None for m in models) and start != "given":
         raise InputError(f"frozen needs init to be Factors, got init={init!r}")
@@ -284,18 +284,18 @@ def check_combination(
         )
     if num_restarts > 1 and start == "balanced" and all(m.constraint.is_cone for m in models):
         raise InputError(
-            f'num_restarts={num_restarts} with init="balanced" needs bounds: without them the '
-            "starts differ in nothing but the scale of their columns"
+            f'num_restarts={num_restarts} with init="balanced" needs bounds: without bounds the '
+            "starts differ only in the scale of their columns"
         )
     given = [t for t in jax.tree.leaves(tolerances) if checks.is_concrete(t) and t > 0]
     if fixed_length and given:
-        raise InputError(f"fixed_length=True does all sweeps, so no tolerance, got {given[0]}")
+        raise InputError(f"fixed_length=True runs all sweeps without tolerance, got {given[0]}")
     if fit_scale and not all(isinstance(m.constraint, Box) for m in models):
         raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
     if joint_moves and not any(are_integer):
-        raise InputError("joint_moves=True needs a factor of integers, got none")
+        raise InputError("joint_moves=True needs an integer factor, got none")
     if joint_moves and weights is not None:
-        raise InputError("joint_moves=True does not go with weights, which were given")
+        raise InputError("joint_moves=True does not support weights, got weights")
     if accelerate and any(are_integer):
         raise InputError("accelerate=True needs continuous constraints, got integers")
     if isinstance(init, Factors):

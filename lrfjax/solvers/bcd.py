@@ -1,14 +1,14 @@
-"""Block coordinate descent over the columns of U and V: the one loop behind IMF, NMF and Real.
+"""Block coordinate descent over the columns of U and V: the loop behind all constrained solvers.
 
-One sweep forms A = X V and B = V^T V, then for r = 0, 1, ... replaces column u_r by the minimiser
-of its subproblem, the projection of (A_r - sum_{s != r} B_sr u_s) / B_rr on the constraint, with
-the columns already updated; then the same for V with X^T and the new U (arXiv 2408.12691,
-algorithm 1; Cichocki and Phan, 2009, for NMF). Each update minimises over its column exactly, so
-the objective never rises.
+One sweep forms A = X V and B = V^T V. For r = 0, 1, ... it then replaces column u_r by the
+minimiser of its subproblem: (A_r - sum_{s != r} B_sr u_s) / B_rr, projected on the constraint. The
+sum uses the columns already updated. The sweep ends with the same for V, from X^T and the new U
+(arXiv 2408.12691, algorithm 1; Cichocki and Phan, 2009, for NMF). Each update minimises over its
+column exactly, so the objective never rises.
 
-Factors are stored transposed, (R, M) and (R, N), so that a column is contiguous, and padded with
-zero rows to a static R; the loop runs over the ``rank`` live ones. So the rank may be traced, and
-one compilation serves all ranks of a bucket.
+Factors are stored transposed, (R, M) and (R, N), so that a column is contiguous. They are padded
+with zero rows to a static R, and the loop runs over the ``rank`` live rows. The rank may therefore
+be traced, and one compilation serves all ranks of a bucket.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is static in the loop.
+    """The static settings of the loop.
 
     Attributes:
-        num_iters: how many sweeps at most.
-        record_every: sweeps from one entry of the history to the next, a divisor of ``num_iters``.
-            Stopping is decided where an entry is made.
-        record: the fields of the history besides those that are always there.
-        watch: more fields, computed for the tests of convergence and not kept.
-        num_passes: how often a sweep goes through the columns of U, and then through those of V.
-        joint_moves: whether integers are also moved in pairs, once in a sweep for each factor.
-        accelerate: whether sweeps set off from extrapolated factors.
-        fixed_length: whether all sweeps are done, over padded columns as well, so that the loop
-            has static bounds and can be differentiated in reverse.
-        kernel: what updates the columns on a GPU of CUDA, see ``column_kernel``; elsewhere, and
-            under weights, it is always the loop over columns.
+        num_iters: largest number of sweeps.
+        record_every: number of sweeps between two entries of the history, a divisor of
+            ``num_iters``. The stopping tests run only when an entry is made.
+        record: optional fields of the history to keep.
+        watch: further fields, computed for the stopping tests and not kept.
+        num_passes: number of passes over the columns of U, and over those of V, in a sweep.
+        joint_moves: whether a sweep also moves integers in pairs, once for each factor.
+        accelerate: whether sweeps start from extrapolated factors.
+        fixed_length: whether to run all sweeps, over padded columns as well, so that the loop has
+            static bounds and allows reverse-mode differentiation.
+        kernel: method of the column updates on a CUDA GPU, see ``column_kernel``. Other devices,
+            and problems with weights, always use the loop over columns.
     """
 
     num_iters: int
@@ -69,26 +69,26 @@ class Schedule:
 def step(
     problem: Problem, state: State, rank: Array | int, models: Models, schedule: Schedule
 ) -> tuple[State, Products | None]:
-    """Do one sweep: all live columns of U, then all of V, then scale and offset.
+    """Run one sweep: update all live columns of U, then of V, then the scale and the offset.
 
     Args:
         problem: from ``prepare``.
-        state: the factors to set off from; they need not be feasible.
-        rank: how many columns are live.
-        models: of U and of V.
-        schedule: how a sweep is made.
+        state: factors to start from; they need not be feasible.
+        rank: number of live columns.
+        models: models of U and of V.
+        schedule: settings of the sweep.
 
     Returns:
-        The new state, and the products of X and U that it took; None with weights.
+        The new state, and the products that the update of V used; None with weights.
     """
     ut, vt, scale, offset = state.ut, state.vt, state.scale, state.offset
     num_columns = ut.shape[0] if schedule.fixed_length else rank
-    # The penalties are weighed against (X - offset) / scale, like all else: the whole objective
-    # divided by scale^2.
+    # The updates fit (X - offset) / scale, so the whole objective is divided by scale^2, the
+    # penalties included.
     weight: Array | float = 1.0 if scale is None else 1 / (scale * scale)
 
     def noise(norm: Array, length: Array | float) -> Array:
-        """Turn the norm of rows of X into that of rows of (X - offset) / scale, or more."""
+        """Return a bound of the norm of rows of (X - offset) / scale from that of rows of X."""
         if offset is not None:
             norm = norm + jnp.abs(offset) * length**0.5
         return norm if scale is None else norm / jnp.abs(scale)
@@ -96,7 +96,7 @@ def step(
     def by_products(
         products: Array, partner: Array, factor: Array, side: int, norm: Array
     ) -> tuple[Array, Array]:
-        """Update one factor; return it, and the Gram matrix of its partner."""
+        """Update one factor; return it and the Gram matrix of its partner."""
         gram = contract(partner, partner, 1, 1)
         if offset is not None:
             products = products - offset * jnp.sum(partner, axis=1)[:, None]
@@ -107,7 +107,7 @@ def step(
         update = partial(update_by_products, num_passes=num_passes)
         if schedule.kernel == "pallas":
             kernel = partial(update_by_kernel, num_passes=num_passes)
-            # An array may lie on the CPU of a machine with a GPU.
+            # Arrays may lie on the CPU of a machine with a GPU.
             update = partial(lax.platform_dependent, cuda=kernel, default=update)
         factor = update(products, gram, factor, *common)
         if schedule.joint_moves and models[side].constraint.is_integer:
@@ -115,7 +115,7 @@ def step(
         return factor, gram
 
     def by_residual(x: Array, weights: Array, factors: tuple[Array, Array], side: int) -> Array:
-        """Update one factor under weights; ``x`` has the axis of that factor last."""
+        """Update one factor under weights; the last axis of ``x`` is that of the factor."""
         factor, partner = factors
         target = x if offset is None else x - offset
         target = target if scale is None else target / scale
@@ -145,13 +145,13 @@ def step(
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class _Carry:
-    """What the loop carries from one entry of the history to the next.
+    """The loop's carry from one entry of the history to the next.
 
     Attributes:
-        state: where the next sweep sets off from: factors, or an ``Extrapolation``.
-        last: the entry of the history at ``num_recorded``.
-        num_recorded: how many entries there are after entry 0.
-        stop: whether that was the last one.
+        state: starting point of the next sweep: factors, or an ``Extrapolation``.
+        last: entry ``num_recorded`` of the history.
+        num_recorded: number of entries after entry 0.
+        stop: whether ``last`` is the final entry.
     """
 
     state: State | Extrapolation
@@ -168,23 +168,24 @@ def solve(
     models: Models,
     schedule: Schedule,
 ) -> Result:
-    """Run sweeps until nothing is gained, at most ``schedule.num_iters``.
+    """Run sweeps until convergence, at most ``schedule.num_iters``.
 
-    Real and non-negative factors set off from the projected start. Integer ones set off from the
-    start as given, since the paper's first U sweep uses the real-valued V; should the sweep end
-    above the rounded start, which entry 0 of the history describes, it is dropped for that start.
+    Real and non-negative factors start from the projected start. Integer factors start from the
+    start as given, since the paper's first U sweep uses the real-valued V. Entry 0 of the history
+    describes the rounded start; if the first sweep ends above it, the rounded start replaces the
+    sweep.
 
     Args:
         problem: from ``prepare``.
-        start: transposed factors of shapes (R, M) and (R, N), rows from ``rank`` on zero; with a
-            scale or offset where these are to be fitted.
-        rank: how many columns are live, at most R.
-        tolerances: when to stop.
-        models: of U and of V.
-        schedule: everything static.
+        start: transposed factors of shapes (R, M) and (R, N), zero from row ``rank`` on; with a
+            scale or an offset if these are fitted.
+        rank: number of live columns, at most R.
+        tolerances: tolerances of the stopping tests.
+        models: models of U and of V.
+        schedule: static settings.
 
     Returns:
-        A ``Result`` with factors of R columns, those from ``rank`` on zero.
+        A ``Result`` with factors of R columns, zero from column ``rank`` on.
     """
     is_integer = any(m.constraint.is_integer for m in models)
     num_entries = schedule.num_iters // schedule.record_every
@@ -233,7 +234,7 @@ def solve(
             is_undecided = state.was_dropped
         else:
             state, after = advance_plainly(carry.state, carry.last, entry)
-        # The first sweep of integers sets off from factors that entry 0 does not describe.
+        # The first integer sweep starts from factors that entry 0 does not describe.
         is_comparable = (carry.num_recorded > 0) | (not is_integer)
         stop = has_converged(first, carry.last, after, tolerances, is_comparable)
         stop = (stop & ~jnp.asarray(is_undecided)) | ~jnp.isfinite(after.relative_error)
@@ -261,14 +262,14 @@ def solve(
 
 
 def _repeat(sweep: Callable[[T], T], state: T, schedule: Schedule) -> T:
-    """Do the sweeps between two entries of the history."""
-    # In reverse a sweep is computed again rather than that all its columns are kept.
+    """Run the sweeps between two entries of the history."""
+    # Reverse mode computes a sweep again instead of keeping all its columns.
     once = jax.checkpoint(sweep) if schedule.fixed_length else sweep
     return lax.fori_loop(0, schedule.record_every, lambda _, s: once(s), state)
 
 
 def _kept(entry: History, record: tuple[str, ...]) -> History:
-    """Return an entry without the fields that were only watched."""
+    """Return an entry without the fields that are only watched."""
     dropped = {name: None for name in diagnostics.RECORDABLE if name not in record}
     return replace(entry, **dropped)  # type: ignore[arg-type]
 
@@ -276,7 +277,7 @@ def _kept(entry: History, record: tuple[str, ...]) -> History:
 def _entries_until_stop(
     advance: Callable[[_Carry], _Carry], begun: _Carry, num_entries: int, record: tuple[str, ...]
 ) -> tuple[_Carry, History]:
-    """Advance until the carry says stop; the history repeats its last entry from there."""
+    """Advance until the carry says stop; repeat the last entry to the end of the history."""
 
     def body(pair: tuple[_Carry, History]) -> tuple[_Carry, History]:
         carry, history = advance(pair[0]), pair[1]

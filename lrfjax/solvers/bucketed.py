@@ -1,7 +1,7 @@
-"""Jitted solves over rank buckets and batches: what stands between a front door and the loop.
+"""Jitted solves over rank buckets and batches: the layer between the front doors and the loop.
 
-Factors are padded to a bucket of ranks, so that one compilation serves them all, X is scaled where
-that is free, the start is made, and a batch is run in the way that suits the backend.
+This layer pads factors to a bucket of ranks, so that one compilation serves them all. It scales X
+if the constraints allow that, makes the start, and runs a batch in the way that suits the backend.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _SMALLEST_BUCKET = 8
 
 
 def rank_bucket(rank: int, limit: int) -> int:
-    """Return the number of columns that a rank is padded to inside a solver.
+    """Return the number of columns to which a solver pads factors of a rank.
 
-    A power of two from 8 on, at most ``limit`` = min(M, N), so that all ranks of a 64-column
-    matrix share four compilations.
+    The number is a power of two, at least 8, capped at ``limit`` = min(M, N). All ranks of a
+    64-column matrix thus share four compilations.
 
     Example:
         >>> [rank_bucket(r, 64) for r in (1, 8, 9, 33, 64)]
@@ -60,15 +60,15 @@ def rank_bucket(rank: int, limit: int) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is static in a solve; each plan compiles once for each shape of X.
+    """The static settings of a solve; each plan compiles once for each shape of X.
 
     Attributes:
         start: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` or ``"given"``.
-        bucket: the number of columns that factors are padded to.
-        num_restarts: how many starts are tried.
-        fit_scale: whether the scale of the product is fitted.
-        fit_offset: whether an offset is fitted.
-        schedule: what is static in the loop.
+        bucket: number of columns of the padded factors.
+        num_restarts: number of starts.
+        fit_scale: whether to fit a scale of the product.
+        fit_offset: whether to fit an offset.
+        schedule: static settings of the loop.
     """
 
     start: str
@@ -91,17 +91,17 @@ def solve(
     plan: Plan,
     layout: Layout | None = None,
 ) -> Result:
-    """Solve one problem (x of two axes) or a batch of them (three).
+    """Solve one problem (``x`` has two axes) or a batch of problems (three axes).
 
     Args:
-        x: shape (M, N) or (B, M, N), floating point; with a layout any number of batch axes.
-        weights: of the same shape, non-negative, or None; ``x`` is zero where they are.
-        given: factors of ``plan.bucket`` columns, a PRNG key, or None, as the start needs it.
-        rank: how many columns are live.
+        x: shape (M, N) or (B, M, N), floating point; any number of batch axes with a layout.
+        weights: shape of ``x``, non-negative, or None; ``x`` is zero where they are zero.
+        given: input of the start: factors of ``plan.bucket`` columns, a PRNG key, or None.
+        rank: number of live columns.
         tolerances: see ``bcd.solve``.
-        models: of U and of V.
-        plan: everything static.
-        layout: how ``x`` lies over several devices, and ``weights`` and factors with it.
+        models: models of U and of V.
+        plan: static settings.
+        layout: placement of ``x``, ``weights`` and the factors on several devices; None for one.
     """
     if layout is None:
         return _solve(x, weights, given, rank, tolerances, models, plan)
@@ -125,15 +125,15 @@ def _solve(
     models: Models,
     plan: Plan,
 ) -> Result:
-    """Do what ``solve`` does on one device."""
+    """Do the work of ``solve`` on one device."""
     is_cone = all(m.constraint.is_cone for m in models)
     is_integer = any(m.constraint.is_integer for m in models)
     key = given if isinstance(given, Array) else None
 
     def single(x: Array, weights: Array | None, factors: Factors | None) -> Result:
         x = refuse_gradient(x) if is_integer else x
-        # Cones admit any scaling, so X is brought near 1 by a power of two and no square of an
-        # entry overflows or vanishes. So are the weights, whatever the constraint.
+        # Cones admit any scaling: a power of two brings X near 1, so that no square of an entry
+        # overflows or vanishes. Weights can be scaled in this way under any constraint.
         one = jnp.ones((), x.dtype)
         unit = power_of_two_near(lax.stop_gradient(x)) if is_cone else one
         x = x / unit
@@ -168,10 +168,10 @@ def _solve(
         if plan.num_restarts == 1:
             state = begin(jnp.zeros((), jnp.int32), leans[0], shares[0])
             return rescale(run(state), unit, weight_unit)
-        # Only what differs between the starts is batched, so there is one decomposition for all.
+        # vmap batches only what differs between the starts, so all share one decomposition.
         states = jax.vmap(begin)(jnp.arange(plan.num_restarts), leans, shares)
         results = _over_batch(run, states)
-        # Before the units come back in, where squares may leave the range of the dtype.
+        # Compared before rescaling: in the unit of X, squares may leave the range of the dtype.
         final = results.history.objective[:, -1]
         best = jnp.argmin(jnp.where(jnp.isfinite(final), final, jnp.inf))
         results = rescale(results, unit, weight_unit)
@@ -195,7 +195,7 @@ def _start(
     lean: Array,
     share: Array,
 ) -> bcd.State:
-    """Return one start of a plan, its dead columns zero."""
+    """Return one start of a plan, with zeros in the dead columns."""
     constraints = (models[0].constraint, models[1].constraint)
     side = constraints[1].wider_side()
     scale = jnp.ones((), x.dtype) if plan.fit_scale else None
@@ -227,7 +227,7 @@ def _start(
 
 @partial(jax.jit, static_argnames="layout")
 def solve_svd(x: Array, rank: Array, *, layout: Layout | None = None) -> Result:
-    """Return the SVD of one matrix or a batch as a ``Result`` of min(M, N) columns."""
+    """Return the SVD of one matrix or a batch, as a ``Result`` with min(M, N) columns."""
     if layout is None:
         return _solve_svd(x, rank, truncated_svd)
     decompose: Callable[[Array], tuple[Array, Array, Array]] = truncated_svd
@@ -239,10 +239,10 @@ def solve_svd(x: Array, rank: Array, *, layout: Layout | None = None) -> Result:
 def _solve_svd(
     x: Array, rank: Array, decompose: Callable[[Array], tuple[Array, Array, Array]]
 ) -> Result:
-    """Do what ``solve_svd`` does, given how one matrix is decomposed."""
+    """Do the work of ``solve_svd``; ``decompose`` returns the SVD of one matrix."""
 
     def single(x: Array) -> Result:
-        # The powers of two keep the squares in the error from overflowing.
+        # Scaling by a power of two keeps the squares in the error from overflowing.
         scale = power_of_two_near(x)
         x = x / scale
         u, s, v = decompose(x)
@@ -261,7 +261,7 @@ def _solve_svd(
 
 
 def rescale(result: Result, unit: Array, weight_unit: Array) -> Result:
-    """Turn the result for X / unit, under weights / weight_unit, into that for X and weights."""
+    """Convert a result for X / unit and weights / weight_unit to one for X and weights."""
     root = jnp.sqrt(unit)
 
     def scaled(factors: Factors) -> Factors:
@@ -280,18 +280,18 @@ def rescale(result: Result, unit: Array, weight_unit: Array) -> Result:
 
 
 def _over_batch(single: Callable[[Any], Result], batch: Any) -> Result:
-    """Apply a solver to each problem of a batch, a pytree with the batch axis in front.
+    """Apply a solver to each problem of a batch, a pytree with a leading batch axis.
 
-    On a CPU one problem after the other: batched small products are slower there than single
-    ones. Elsewhere all at once.
+    On a CPU the problems run one after the other, since batched small products are slower there
+    than single ones. Elsewhere they run at once.
     """
     return lax.platform_dependent(batch, cpu=lambda b: lax.map(single, b), default=jax.vmap(single))
 
 
 def trim(result: Result, width: int) -> Result:
-    """Cut the padded columns off.
+    """Cut off the padded columns.
 
-    Eagerly on one CPU device this is a view on the host, since a slice on the device would compile
+    Concrete arrays on one CPU device are cut on the host, since a slice on the device would compile
     once for each rank.
     """
     if result.factors.u.shape[-1] == width:

@@ -1,12 +1,12 @@
 """Column updates in one GPU kernel instead of a chain of small ones.
 
-Entry i of a column meets entry i of the other columns only, so a tile of them can go through all
-columns on its own: each program of the kernel holds its tile in registers and loops over the
-columns. What a column is replaced by is ``columns.minimise``, as everywhere.
+The update of entry i of a column reads only entry i of the other columns, so a tile of entries can
+go through all columns independently. Each program of the kernel holds one tile in registers and
+loops over the columns. ``columns.minimise`` computes each new column, as in the plain loop.
 
-The kernel is written in Pallas for its Triton backend, deprecated since JAX 0.11. So whether it
-runs is found out: where it does not compile, or disagrees with ``columns.update_by_products`` on
-small problems, the latter runs.
+The kernel uses the Triton backend of Pallas, which is deprecated since JAX 0.11. It is therefore
+tested before its first use: if it does not compile, or disagrees with
+``columns.update_by_products`` on small problems, the latter runs.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from lrfjax.solvers.columns import minimise, update_by_products
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
 from lrfjax.solvers.problem import FactorModel
 
-# Narrow, so that even a short factor spreads over many multiprocessors.
+# The width of a tile. It is narrow, so that even a short factor spreads over many multiprocessors.
 _TILE = 32
-# Entries of a tile in a thread. A product with a row of the Gram matrix takes as many registers
-# again, and a thread has 255 at most.
+# The product of a tile with a row of the Gram matrix takes as many registers as the tile itself,
+# and a thread has at most 255.
 _ENTRIES_PER_THREAD = 32
-# Eight warps are the most whose threads can all have 255 registers; 8 x 32 threads x 32 entries are
-# a tile of 256 columns.
+# At most eight warps can have 255 registers in every thread. 8 x 32 threads with 32 entries each
+# hold a tile of 256 columns.
 _MAX_COLUMNS = 256
 
 
 def _padded(num_columns: int) -> int:
-    """Return the power of two, which Triton asks for, that a number of columns is padded to."""
+    """Return the number of columns padded to a power of two, as Triton requires."""
     return 1 << (num_columns - 1).bit_length()
 
 
@@ -56,25 +56,26 @@ def update_by_kernel(
 ) -> Array:
     """Update all columns from products, like ``columns.update_by_products``, in one kernel.
 
-    All sums are in full float32, in another order; so real factors agree to rounding, and integers
-    are the same where their products are exact. Derivatives are those of ``update_by_products``.
+    All sums are in full float32, but in another order. Real factors therefore agree to rounding,
+    and integers are equal if their products are exact. Derivatives are those of
+    ``update_by_products``.
 
     Args:
         products: (X V)^T for U, (X^T U)^T for V, shape (R, L), float32.
         gram: V^T V or U^T U, shape (R, R), float32.
-        factor: shape (R, L), float32.
-        rank: how many rows are live; may be traced, like all that follows but the last two.
-        num_columns: how many are gone through, at least ``rank``; those beyond are kept.
-        model: of this factor, its constraint one of ``kernel_for``.
-        norm: scalar, bounds the norm of a row of X (for U) or of a column (for V).
-        weight: scalar, of the penalties.
-        num_passes: how often all columns are gone through; static.
-        interpret: whether the kernel is emulated, which works on every backend; static.
+        factor: transposed factor, shape (R, L), float32.
+        rank: number of live columns; may be traced, like all later arguments but the last two.
+        num_columns: number of columns to visit, at least ``rank``; those from ``rank`` on are kept.
+        model: model of this factor, with a constraint that ``kernel_for`` covers.
+        norm: scalar, upper bound of the norm of a row of X (for U) or of a column (for V).
+        weight: scalar, multiplier of the penalties.
+        num_passes: number of passes over the columns; static.
+        interpret: whether to emulate the kernel, which works on every backend; static.
 
     Returns:
         The updated factor, shape (R, L).
     """
-    # Imported where a kernel is made: processes without a GPU never need it.
+    # Imported here, since processes without a GPU never need it.
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton as plgpu
 
@@ -92,7 +93,7 @@ def update_by_kernel(
 
     def column_updates(products: Any, gram: Any, factor: Any, *refs: Any) -> None:
         *leaves, updated = refs
-        # What has an entry for each column stays a reference, which a column can index as well.
+        # Arrays with one value per column stay references, which a column index reads as well.
         values = [ref[0] if s else ref for ref, s in zip(leaves, is_scalar, strict=True)]
         rank, num_columns, model, norm, weight = jax.tree.unflatten(structure, values)
         model = replace(model, constraint=_in_triton(model.constraint))
@@ -106,9 +107,9 @@ def update_by_kernel(
             return plgpu.load(ref, mask=mask, other=0.0)
 
         def update(r: Array, tile: Array) -> Array:
-            # A tile in registers cannot be indexed.
+            # A masked sum, since a tile in registers cannot be indexed.
             old = jnp.sum(jnp.where(row_of == r, tile, 0), axis=0)
-            # Not a dot: matrix units may round its operands to TF32.
+            # Not a dot product: matrix units may round its operands to TF32.
             others = jnp.sum(load(gram.at[r, :], is_row)[:, None] * tile, axis=0)
             curvature = gram[r, r]
             numerator = load(products.at[r, :], is_inside) - others + curvature * old
@@ -129,7 +130,7 @@ def update_by_kernel(
         in_specs=[tiles, matrix, tiles, *(pl.BlockSpec(a.shape, lambda i: (0,)) for a in leaves)],
         out_specs=tiles,
         out_shape=jax.ShapeDtypeStruct(factor.shape, factor.dtype),
-        # Their type also chooses the backend, which is not the default one of all releases.
+        # This type also selects the Triton backend, which is not the default in all JAX releases.
         compiler_params=plgpu.CompilerParams(
             num_warps=max(1, padded // _ENTRIES_PER_THREAD), num_stages=1
         ),
@@ -145,7 +146,7 @@ def _jvp(num_passes: int, interpret: bool, primals: Any, tangents: Any) -> Any:
 
 
 def _round_half_even(x: Array) -> Array:
-    """Return ``jnp.round(x)``, which Pallas does not lower to Triton; the same for every float."""
+    """Return ``jnp.round(x)`` exactly; Pallas does not lower the latter to Triton."""
     below = jnp.floor(x)
     rest = x - below
     is_odd = below - 2 * jnp.floor(0.5 * below) == 1
@@ -154,7 +155,7 @@ def _round_half_even(x: Array) -> Array:
 
 @dataclass(frozen=True)
 class _IntegerBox(IntegerBox):
-    """Integers by operations that Pallas lowers to Triton."""
+    """An ``IntegerBox`` made of operations that Pallas lowers to Triton."""
 
     def project(self, x: Array) -> Array:
         return Box.project(self, _round_half_even(x))
@@ -162,7 +163,7 @@ class _IntegerBox(IntegerBox):
 
 @dataclass(frozen=True)
 class _KeepingNan:
-    """A constraint that keeps NaN, as XLA's minimum and maximum do and Triton's do not."""
+    """A constraint that keeps NaN, as XLA's minimum and maximum do but Triton's do not."""
 
     constraint: Constraint
 
@@ -178,26 +179,26 @@ class _KeepingNan:
 
 
 def _in_triton(constraint: Any) -> Any:
-    """Return the same set, for use in the kernel."""
+    """Return the same set in a form for use inside the kernel."""
     if isinstance(constraint, IntegerBox):
         constraint = _IntegerBox(constraint.lower, constraint.upper)
     return _KeepingNan(constraint)
 
 
 def kernel_for(dtype: Any, num_columns: int, models: tuple[FactorModel, ...]) -> str:
-    """Return how the columns of a solve are updated on the default device.
+    """Return the method of the column updates of a solve on the default device.
 
     Args:
-        dtype: of the factors.
+        dtype: dtype of the factors.
         num_columns: R, padded columns included.
-        models: of the factors.
+        models: models of the factors.
 
     Returns:
-        ``"pallas"`` where ``column_kernel`` says so, factors are float32 of at most 256 columns,
-        and the constraints are ``Real``, ``NonNegative``, ``Box`` or ``IntegerBox``; else, and
-        inside ``jax.shard_map``, ``"xla"``.
+        ``"pallas"`` if ``column_kernel`` returns it, the factors are float32 with at most 256
+        columns, and the constraints are ``Real``, ``NonNegative``, ``Box`` or ``IntegerBox``.
+        Otherwise, and inside ``jax.shard_map``, ``"xla"``.
     """
-    # There a kernel would have to type its output, in a way that depends on the release of JAX.
+    # In shard_map a kernel has to type its output, in a way that depends on the JAX release.
     is_in_shard_map = bool(jax.sharding.get_abstract_mesh().manual_axes)
     is_covered = (
         dtype == jnp.float32
@@ -209,11 +210,11 @@ def kernel_for(dtype: Any, num_columns: int, models: tuple[FactorModel, ...]) ->
 
 
 def column_kernel() -> str:
-    """Return what updates the columns of unweighted float32 factors on the default device.
+    """Return the method that updates columns of unweighted float32 factors on the default device.
 
-    ``"pallas"`` is one kernel for all columns, ``"xla"`` what XLA makes of a loop over them. The
-    kernel is for CUDA. Before its first use in a process it is compiled and compared with the loop
-    on small problems; a ``RuntimeWarning`` says why where that fails, and ``"xla"`` it is.
+    ``"pallas"`` is one kernel for all columns, ``"xla"`` a loop over columns compiled by XLA. The
+    kernel needs CUDA. Before its first use in a process it is compiled and compared with the loop
+    on small problems. If that fails, a ``RuntimeWarning`` gives the reason, and ``"xla"`` is used.
 
     Example:
         >>> import jax
@@ -226,7 +227,7 @@ def column_kernel() -> str:
 
 
 def _cuda_device() -> Any:
-    """Return the default device if it is a GPU of CUDA, else None."""
+    """Return the default device if it is a CUDA GPU, else None."""
     # A device, the name of a platform, or None.
     default = jax.config.jax_default_device  # type: ignore[attr-defined]
     platform = getattr(default, "platform", default) or jax.default_backend()
@@ -240,19 +241,20 @@ def _cuda_device() -> Any:
 def _probed(device: Any) -> str:
     """Return "pallas" if the kernel works on a device, else "xla", with a warning."""
     try:
-        # A verdict is needed now, whatever is being traced; traces belong to a thread. (Under
-        # ensure_compile_time_eval Pallas would evaluate the body of the kernel as well.)
+        # The result is needed now, even while JAX traces a function. A trace belongs to one thread,
+        # so another thread runs eagerly. (Under ensure_compile_time_eval Pallas would evaluate the
+        # body of the kernel, too.)
         with ThreadPoolExecutor(1) as other_thread:
             reason = other_thread.submit(_disagreement, device).result()
     except Warning:
-        # A release that deprecates the backend, and a user who has warnings raised.
+        # This JAX release deprecates the backend, and the user turns warnings into errors.
         return "xla"
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
     if reason is None:
         return "pallas"
     warnings.warn(
-        f"columns are updated by XLA, more slowly: the Pallas kernel failed its test on {device} "
+        f"XLA updates the columns, more slowly: the Pallas kernel failed its test on {device} "
         f"({reason.strip().splitlines()[0][:300]})",
         RuntimeWarning,
         stacklevel=2,
@@ -261,8 +263,8 @@ def _probed(device: Any) -> str:
 
 
 def _disagreement(device: Any) -> str | None:
-    """Run the kernel on small problems; return how it differs from ``update_by_products``."""
-    # Between them: masks in both directions, bounds by column, one warp and two, a batch.
+    """Compare the kernel with ``update_by_products``; return the difference in words, or None."""
+    # The cases cover masks in both directions, bounds by column, one and two warps, and a batch.
     reach = np.arange(3, 15, dtype=np.float32)
     cases: tuple[tuple[FactorModel, int, Any], ...] = (
         (FactorModel(IntegerBox(-reach, reach), 2.0, 0.5, np.arange(12) == 3), 12, 9),

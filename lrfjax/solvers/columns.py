@@ -1,10 +1,10 @@
-"""Column updates: each column of one factor, in order, replaced by its exact minimiser.
+"""Column updates: replace each column of one factor, in order, by its exact minimiser.
 
-Two ways lead to the parabola that a column minimises over its constraint. Without weights the
-products X V and V^T V hold all of it, and a column costs one product with the factor itself.
-With weights every entry has a curvature of its own, so the residual is carried along.
+A column minimises a parabola over its constraint. Without weights, the products X V and V^T V give
+the parabola, and a column costs one product with the factor itself. With weights, every entry has
+its own curvature, so the loop carries the residual along.
 
-Factors are transposed throughout, one column of U or V in a contiguous row.
+Factors are transposed throughout: each column of U or V is a contiguous row.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from jax import Array, lax
 from lrfjax.solvers.numerics import contract, row_at, with_row
 from lrfjax.solvers.problem import FactorModel
 
-# How many units of rounding, relative to |x| |v| for a dot product <x, v>, the numerator of a
-# column update is trusted to. Sums over 10^4 terms stayed below 3 in float32.
+# Bound of the rounding error in the numerator of a column update, a dot product <x, v>, in units of
+# rounding of |x| |v|. Sums over 10^4 terms stayed below 3 in float32.
 _ROUNDING_UNITS = 8.0
 
 
 def rounding_error(norm: Array, dtype: jnp.dtype) -> Array:
-    """Return what <x, v> / |v| may be off by, for a row or column x of X of this norm."""
+    """Return a bound of the rounding error of <x, v> / |v|, from the norm of x."""
     return _ROUNDING_UNITS * jnp.finfo(dtype).eps * norm
 
 
@@ -36,18 +36,21 @@ def update_by_products(
     weight: Array | float,
     num_passes: int,
 ) -> Array:
-    """Update all columns from the products of X and of the partner with the partner.
+    """Update all columns of a factor from X times its partner and the partner's Gram matrix.
 
     Args:
         products: (X V)^T for U, (X^T U)^T for V, shape (R, L).
         gram: V^T V or U^T U, shape (R, R).
-        factor: shape (R, L).
-        rank: how many rows are live.
-        num_columns: how many are gone through, at least ``rank``; those beyond are kept.
-        model: of this factor.
-        norm: bounds the norm of a row of X (for U) or of a column (for V).
-        weight: of the penalties.
-        num_passes: how often all columns are gone through; static.
+        factor: transposed factor, shape (R, L).
+        rank: number of live columns.
+        num_columns: number of columns to visit, at least ``rank``; those from ``rank`` on are kept.
+        model: model of this factor.
+        norm: upper bound of the norm of a row of X (for U) or of a column (for V).
+        weight: multiplier of the penalties.
+        num_passes: number of passes over the columns; static.
+
+    Returns:
+        The updated factor, shape (R, L).
     """
 
     def update(index: Array, factor: Array) -> Array:
@@ -74,22 +77,25 @@ def update_by_residual(
     weight: Array | float,
     num_passes: int,
 ) -> Array:
-    """Update all columns under weights, carrying the residual along.
+    """Update all columns of a factor under weights, carrying the residual along.
 
     Entry i of column r has the curvature sum_j w_ij v_jr^2 and the numerator
     sum_j w_ij d_ij v_jr plus its old value times the curvature, with D = X - U V^T.
 
     Args:
-        target: what U V^T is to approximate, with the axis of this factor last: (K, L).
-        weights: of its entries, shape (K, L).
-        partner: the other factor, shape (R, K).
-        factor: shape (R, L).
-        rank: as for ``update_by_products``, like the rest.
-        num_columns: how many are gone through.
-        model: of this factor.
-        norm: shape (L,), the weighted norm of each row or column of X.
-        weight: of the penalties.
-        num_passes: how often all columns are gone through; static.
+        target: matrix that U V^T approximates, with the axis of this factor last, shape (K, L).
+        weights: weights of its entries, shape (K, L).
+        partner: the other factor, transposed, shape (R, K).
+        factor: transposed factor, shape (R, L).
+        rank: number of live columns.
+        num_columns: number of columns to visit, as for ``update_by_products``.
+        model: model of this factor.
+        norm: weighted norm of each row or column of X, shape (L,).
+        weight: multiplier of the penalties.
+        num_passes: number of passes over the columns; static.
+
+    Returns:
+        The updated factor, shape (R, L).
     """
     curvatures = contract(partner * partner, weights, 1, 0)
 
@@ -118,24 +124,27 @@ def minimise(
 ) -> Array:
     """Return the column that minimises the objective with all others fixed.
 
-    An entry u of it adds d u^2 - 2 n u + 2 l1 |u| + l2 u^2 to the objective, with the curvature d
-    and the numerator n. That is a convex parabola on either side of zero, least at
-    t = soft(n, l1) / (d + l2), and symmetric about t on the side of t; so the projection of t, for
-    integers the rounding, is the minimiser over the constraint, and the objective never rises. For
-    integers l1 is a dead zone before rounding.
+    An entry u of the column adds d u^2 - 2 n u + 2 l1 |u| + l2 u^2 to the objective, with the
+    curvature d and the numerator n. That is a convex parabola on either side of zero. Its minimum
+    is at t = soft(n, l1) / (d + l2), and it is symmetric about t on the side of t. The projection
+    of t (for integers, the rounding) is therefore the minimiser over the constraint, and the
+    objective never rises. For integers, l1 is a dead zone before rounding.
 
     An entry whose curvature d + l2 is zero (its partner column is all zero) has no unique minimiser
-    and is kept, as are frozen columns.
+    and is kept. Frozen columns are kept as well.
 
     Args:
-        numerator: shape (L,).
-        curvature: scalar, or shape (L,).
-        old: shape (L,), the column before.
-        r: its index.
-        rank: columns from this index on are kept.
-        model: of this factor.
+        numerator: n, shape (L,).
+        curvature: d, scalar or of shape (L,).
+        old: old column, shape (L,).
+        r: index of the column.
+        rank: number of live columns; those from this index on are kept.
+        model: model of this factor.
         norm: see ``update_by_products``.
-        weight: of the penalties.
+        weight: multiplier of the penalties.
+
+    Returns:
+        The new column, shape (L,).
     """
     constraint = model.constraint.for_column(r)
     curvature = curvature + model.l2 * weight

@@ -1,9 +1,9 @@
-"""The sets that a column of a factor may lie in: the only thing that differs between variants.
+"""Constraints: the sets that a column of a factor may lie in, the only difference of the variants.
 
 A constraint is a frozen dataclass registered as a pytree. Its type is static, so each combination
-compiles once; its bounds are leaves, so changing them does not compile again. All the sets are
-separable, so the minimiser of a column's subproblem over the set is its unconstrained minimiser
-projected entry by entry.
+compiles once. Its bounds are leaves, so new bounds do not compile again. All sets are separable:
+the minimiser of a column's subproblem over the set is the unconstrained minimiser, projected entry
+by entry.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jax import Array
 
 
 class Constraint(Protocol):
-    """What the loop asks of a set. Every argument and result has the shape of the factor."""
+    """The interface of a set. Every array argument and result has the shape of the factor."""
 
     is_cone: ClassVar[bool]
     """Whether the set is closed under positive scaling, so that X may be rescaled inside."""
@@ -28,10 +28,10 @@ class Constraint(Protocol):
     """Whether entries can lie at a bound."""
 
     def for_column(self, r: Array | int) -> Constraint:
-        """Return the constraint of column ``r`` alone; itself unless its bounds are arrays."""
+        """Return the constraint of column ``r``: itself, unless its bounds are arrays."""
 
     def wider_side(self) -> Array | float:
-        """Return the sign, 1 or -1, on which the set has more room; 1 where both have the same."""
+        """Return the sign, 1 or -1, of the side with more room; 1 if both sides are equal."""
 
     def project(self, x: Array) -> Array:
         """Return the nearest point of the set."""
@@ -39,13 +39,13 @@ class Constraint(Protocol):
     def update(self, target: Array, old: Array, slack: Array) -> Array:
         """Return the new column for the unconstrained minimiser ``target``.
 
-        ``slack`` bounds the rounding error of ``target``. A discrete set keeps ``old`` where the
-        two nearest points are closer to a tie than that, so that an error can never trade an
-        entry for a worse one, and ties do not make entries wander.
+        ``slack`` bounds the rounding error of ``target``. A discrete set keeps ``old`` where its
+        two nearest points are closer to a tie than that. A rounding error thus never replaces an
+        entry by a worse one, and ties do not make entries wander.
         """
 
     def at_bound(self, x: Array) -> Array:
-        """Return which entries of a feasible factor lie at a bound, as booleans."""
+        """Return booleans, True where an entry of a feasible factor lies at a bound."""
 
     def projected_gradient(self, x: Array, gradient: Array) -> Array:
         """Return the part of the gradient along which a feasible factor can still move."""
@@ -54,7 +54,7 @@ class Constraint(Protocol):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Real:
-    """All real numbers: block coordinate descent for the unconstrained factorization."""
+    """All real numbers, for the unconstrained factorization."""
 
     is_cone: ClassVar[bool] = True
     is_integer: ClassVar[bool] = False
@@ -88,7 +88,7 @@ class Real:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class NonNegative:
-    """Non-negative real numbers: the column update is that of HALS (Cichocki and Phan, 2009)."""
+    """Non-negative real numbers, with the column update of HALS (Cichocki and Phan, 2009)."""
 
     is_cone: ClassVar[bool] = True
     is_integer: ClassVar[bool] = False
@@ -115,12 +115,12 @@ class NonNegative:
         return x == 0
 
     def projected_gradient(self, x: Array, gradient: Array) -> Array:
-        """Return the gradient, its positive part dropped where ``x`` is zero (Lin, 2007, eq. 8)."""
+        """Return the gradient, without its positive part where ``x`` is 0 (Lin, 2007, eq. 8)."""
         return jnp.where(x > 0, gradient, jnp.minimum(gradient, 0))
 
 
 def _over_rows(bound: Any) -> Any:
-    """Return a bound so that it broadcasts against a transposed factor, (R, L)."""
+    """Return a bound in a shape that broadcasts against a transposed factor, (R, L)."""
     return bound if np.ndim(bound) == 0 else bound[:, None]
 
 
@@ -130,8 +130,8 @@ class Box:
     """Real numbers from ``lower`` to ``upper``, both included.
 
     Attributes:
-        lower: a scalar, or shape (R,) with one bound for each column; of the dtype of the factors.
-        upper: likewise.
+        lower: lower bound, a scalar or one for each column, shape (R,); dtype of the factors.
+        upper: upper bound, likewise.
     """
 
     lower: Array | np.ndarray
@@ -147,7 +147,7 @@ class Box:
         return type(self)(lower, upper)
 
     def wider_side(self) -> Array:
-        """Return -1 where the box reaches further down than up, else 1; by column for arrays."""
+        """Return -1 if the box reaches further down than up, else 1; one sign for each bound."""
         return jnp.where(-self.lower > self.upper, -1.0, 1.0).astype(self.lower.dtype)
 
     def reach(self) -> Array:
@@ -155,11 +155,11 @@ class Box:
         return jnp.max(jnp.maximum(jnp.abs(self.lower), jnp.abs(self.upper)))
 
     def project(self, x: Array) -> Array:
-        """Return ``x`` clamped."""
+        """Return ``x`` clamped to the box."""
         return jnp.clip(x, _over_rows(self.lower), _over_rows(self.upper))
 
     def update(self, target: Array, old: Array, slack: Array) -> Array:
-        """Return ``target`` clamped."""
+        """Return ``target`` clamped to the box."""
         return self.project(target)
 
     def at_bound(self, x: Array) -> Array:
@@ -167,7 +167,7 @@ class Box:
         return (x == _over_rows(self.lower)) | (x == _over_rows(self.upper))
 
     def projected_gradient(self, x: Array, gradient: Array) -> Array:
-        """Return the gradient, dropped where a step against it would leave the box."""
+        """Return the gradient, with zeros where a descent step would leave the box."""
         is_stuck = ((x <= _over_rows(self.lower)) & (gradient > 0)) | (
             (x >= _over_rows(self.upper)) & (gradient < 0)
         )
@@ -180,9 +180,8 @@ class IntegerBox(Box):
     """Integers from ``lower`` to ``upper``, both included (arXiv 2408.12691, section 3).
 
     Attributes:
-        lower: the smallest admitted integer, a scalar, or shape (R,) with one for each column; of
-            the dtype of the factors.
-        upper: the largest.
+        lower: smallest integer, a scalar or one for each column, shape (R,); dtype of the factors.
+        upper: largest integer, likewise.
     """
 
     is_integer: ClassVar[bool] = True
@@ -192,7 +191,7 @@ class IntegerBox(Box):
         return super().project(jnp.round(x))
 
     def update(self, target: Array, old: Array, slack: Array) -> Array:
-        """Return the integer of the box nearest to ``target``, ``old`` on a tie."""
+        """Return the integer in the box nearest to ``target``, or ``old`` on a tie."""
         nearest = self.project(target)
         is_feasible = self.project(old) == old
         return jnp.where(is_feasible & (jnp.abs(target - old) <= 0.5 + slack), old, nearest)

@@ -1,4 +1,4 @@
-"""What is recorded after a sweep, on the device."""
+"""The entries of the convergence history, computed on the device."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lrfjax.types import History
 
 SCALARS = ("bound_share", "num_changed", "projected_gradient", "u_change", "v_change")
 RECORDABLE = (*SCALARS, "factors")
-# Below this share of ||X||_F^2 the rounding of the expanded objective would be more than a
-# thousandth of it in float32.
+# Below this share of ||X||_F^2, the rounding error of the expanded objective in float32 exceeds a
+# thousandth of the objective.
 _GOOD_FIT = 1e-3
 
 ALWAYS = ("sweeps", "objective", "relative_error")
 
 
 def makes_sense(field: str, models: Models) -> bool:
-    """Return whether a field of a history has a meaning for factors of these models."""
+    """Return True if a field of the history has a meaning for factors of these models."""
     is_integer = any(m.constraint.is_integer for m in models)
     if field == "bound_share":
         return any(m.constraint.has_bounds for m in models)
@@ -31,15 +31,15 @@ def makes_sense(field: str, models: Models) -> bool:
 
 
 def squared_error(problem: Problem, difference: Array) -> Array:
-    """Return ||X - scale * U V^T - offset||_F^2 / unit^2, weighted, from the residual itself.
+    """Return ||X - scale * U V^T - offset||_F^2 / unit^2, weighted, from the residual.
 
-    The expanded form ||X||^2 - 2 <X V, U> + <U^T U, V^T V> would reuse products that the sweep
-    has, but cancels when the fit is good: in float32 it is off by 1e-6 ||X||^2, more than a late
-    sweep gains. The residual costs one more product a sweep and is accurate to rounding.
+    The expanded form ||X||^2 - 2 <X V, U> + <U^T U, V^T V> would reuse products of the sweep, but
+    it cancels when the fit is good: its error in float32 is 1e-6 ||X||^2, more than a late sweep
+    gains. The residual costs one more product per sweep and is accurate to rounding.
 
     Args:
         problem: from ``prepare``.
-        difference: from ``residual``.
+        difference: residual, from ``residual``.
     """
     if problem.wt is None:
         return sum_of_squares(difference)
@@ -49,15 +49,15 @@ def squared_error(problem: Problem, difference: Array) -> Array:
 def objective(
     problem: Problem, state: State, models: Models, products: Products | None = None
 ) -> Array:
-    """Return the penalised objective of a feasible state, over unit^2, to compare states by.
+    """Return the penalised objective of a feasible state, divided by unit^2, to compare states.
 
     Args:
         problem: from ``prepare``.
-        state: the factors.
-        models: of U and of V.
-        products: where given, and nothing affine is fitted, the expanded form is used, which costs
-            next to nothing and is off by some units of rounding of ||X||_F^2; but not where the
-            fit is so good that this would matter.
+        state: feasible state.
+        models: models of U and of V.
+        products: products of the sweep, or None. With products, and without scale and offset, the
+            expanded form is used. It costs next to nothing, and its error is a few units of
+            rounding of ||X||_F^2. If the fit is so good that this matters, the residual is used.
     """
     penalty = _penalty(state, models) / problem.unit / problem.unit
 
@@ -79,7 +79,7 @@ def _penalty(state: State, models: Models) -> Array:
 
 
 def _safe_sqrt(x: Array) -> Array:
-    """Return sqrt(x) with the slope 0 at 0, where that of sqrt is infinite."""
+    """Return sqrt(x), with the slope 0 at 0 instead of infinity."""
     is_zero = x == 0
     return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, x)))
 
@@ -99,16 +99,16 @@ def record(
     models: Models,
     fields: tuple[str, ...],
 ) -> History:
-    """Describe a feasible pair of factors: one entry of a ``History``.
+    """Return the entry of a ``History`` that describes a feasible state.
 
     Args:
         problem: from ``prepare``.
-        state: the factors, their rows from ``rank`` on zero.
-        before: those of the entry before; ``state`` itself for the first.
-        sweep: how many sweeps were done.
-        rank: how many rows are live.
-        models: of U and of V.
-        fields: those of ``RECORDABLE`` to fill in; all others are None, but for ``ALWAYS``.
+        state: feasible state, zero from row ``rank`` on.
+        before: state of the previous entry; ``state`` itself for the first entry.
+        sweep: number of sweeps done.
+        rank: number of live rows.
+        models: models of U and of V.
+        fields: fields of ``RECORDABLE`` to fill in, next to those of ``ALWAYS``; others are None.
     """
     difference = residual(problem, state)
     error = squared_error(problem, difference)
@@ -126,7 +126,7 @@ def record(
 
 
 def with_changes(entry: History, before: State, state: State, fields: tuple[str, ...]) -> History:
-    """Return an entry with what depends on the factors alone: those of now and those before."""
+    """Return an entry with the fields that depend on the new and the old factors alone."""
     if "num_changed" in fields:
         entry = replace(entry, num_changed=_num_changed(before, state))
     if "u_change" in fields:

@@ -1,16 +1,17 @@
 """Extrapolated sweeps with restart: faster convergence of continuous factors.
 
-After a sweep the factors are moved on by a share k / (k + 3) of their last change, Nesterov's
-sequence for k = 1, 2, ..., and the next sweep sets off from there. A sweep that ends above the last
-accepted one is dropped; the next one then sets off from that without extrapolation, and k is 1
-again (O'Donoghue and Candes, Adaptive restart for accelerated gradient schemes, Foundations of
-Computational Mathematics 15, 2015). So the accepted factors never rise, but for rounding.
+After a sweep the factors move on by the share k / (k + 3) of their last change, Nesterov's sequence
+for k = 1, 2, ..., and the next sweep starts from there. A sweep that ends with a higher objective
+than the last accepted one is dropped. The next sweep then starts from the accepted factors without
+extrapolation, and k is 1 again (O'Donoghue and Candes, Adaptive restart for accelerated gradient
+schemes, Foundations of Computational Mathematics 15, 2015). The objective of the accepted factors
+therefore never rises, up to rounding.
 
 Ang and Gillis (Accelerating nonnegative matrix factorization algorithms using extrapolation, Neural
-Computation 31, 2019) extrapolate U before V is updated and adapt the share by four constants. With
-both factors moved at the end of the sweep, what is judged are the factors that are returned; on
-patches of photographs that took half the sweeps, and Nesterov's sequence as many as the best
-constants found, or fewer.
+Computation 31, 2019) extrapolate U before V is updated and adapt the share by four constants. Here
+both factors move at the end of the sweep, so the factors that are tested are those that are
+returned. On patches of photographs this took half the sweeps. Nesterov's sequence took no more
+sweeps than the best constants found.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from lrfjax.solvers.problem import Models, State, project
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Extrapolation:
-    """Where an accelerated solver stands.
+    """The state of an accelerated solver.
 
     Attributes:
-        accepted: the best feasible factors so far.
-        ahead: the feasible factors that the next sweep sets off from.
-        objective: of ``accepted``, in the unit of ``diagnostics.objective``.
-        count: k, which sweep this is since the start or the last restart.
-        was_dropped: whether the last sweep was dropped. The next one sets off from ``accepted``
-            and can only gain; it is accepted whatever rounding says of it.
+        accepted: best feasible factors so far.
+        ahead: feasible factors from which the next sweep starts.
+        objective: objective of ``accepted``, in the unit of ``diagnostics.objective``.
+        count: k, the number of the next sweep since the start or the last restart, from 1.
+        was_dropped: whether the last sweep was dropped. The next one starts from ``accepted`` and
+            can only gain, so it is accepted even if rounding says otherwise.
     """
 
     accepted: State
@@ -47,7 +48,7 @@ class Extrapolation:
 
 
 def begin(state: State, objective: Array) -> Extrapolation:
-    """Return where to set off from, for a feasible start."""
+    """Return the initial state of an accelerated solver for a feasible start."""
     one = jnp.ones((), objective.dtype)
     return Extrapolation(state, state, objective, one, jnp.asarray(False))
 
@@ -58,13 +59,16 @@ def extrapolated_step(
     models: Models,
     rank: Array | int,
 ) -> Extrapolation:
-    """Do one sweep, accept or drop it, and extrapolate.
+    """Run one sweep, accept or drop it, and extrapolate.
 
     Args:
-        now: where the solver stands.
-        sweep: turns factors into better ones, and says what their objective is.
-        models: of U and of V.
-        rank: how many rows of the factors are live.
+        now: state of the solver.
+        sweep: function that maps a state to the state after a sweep and its objective.
+        models: models of U and of V.
+        rank: number of live rows of the factors.
+
+    Returns:
+        The new state of the solver.
     """
     new, value = sweep(now.ahead)
     drop = (value > now.objective) & ~now.was_dropped

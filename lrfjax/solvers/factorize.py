@@ -1,6 +1,6 @@
 """The front doors: ``imf``, ``nmf``, ``svd``, and ``factorize`` for any pair of constraints.
 
-They say what may be asked for, check the data, and hand over to ``planning``.
+Each one documents its options, checks the data, and hands over to ``planning``.
 """
 
 from __future__ import annotations
@@ -55,50 +55,52 @@ def imf(
     """Factorize X ~ scale * U V^T + offset with integers in [lower, upper] in U and V.
 
     Minimises ||X - U V^T||_F^2 by block coordinate descent (arXiv 2408.12691, section 3,
-    algorithm 1). The objective never rises from entry to entry of the history. The defaults are
-    the paper's; ``init="balanced"`` ends far lower, and ``fit_scale`` with ``fit_offset`` lower
-    again (the README has the figures).
+    algorithm 1). The objective never rises from one entry of the history to the next. The defaults
+    are the paper's. ``init="balanced"`` reaches a far lower objective, and ``fit_scale`` with
+    ``fit_offset`` a lower one again (see the README for numbers).
 
     Args:
-        x: shape (..., M, N), real numbers; computed in float32, or in float64 where x64 is on. It
-            may lie on several devices, see ``shard_batch`` and ``shard_rows``.
-        rank: number of columns, 1 to min(M, N). Traced, it costs no compilation, and the factors
-            then have ``max_rank`` columns, those from ``rank`` on zero.
+        x: shape (..., M, N), real numbers. The computation is in float32, or in float64 for float64
+            data if x64 is on. ``x`` may lie on several devices, see ``shard_batch`` and
+            ``shard_rows``.
+        rank: number of columns, 1 to min(M, N). It may be traced: a new rank then compiles nothing,
+            and the factors have ``max_rank`` columns, zero from column ``rank`` on.
         bounds: (lower, upper), integers; either may be an array of shape (rank,), one bound for
             each column. The default is the paper's.
-        num_iters: sweeps at most; static.
-        tol: stop when the objective falls by no more than this share of it from one entry of the
-            history to the next. 0 stops only at a fixed point, where nothing changes.
-        init: ``"svd"``, the paper's start: U S^(1/2) and V S^(1/2) of the truncated SVD, from
-            which the first sweep sets off without rounding; ``"balanced"``, the same product with
-            U and V scaled so that rounding them costs least; ``"random"`` with a ``key``; or
-            ``Factors`` to continue from.
-        key: a JAX PRNG key, for ``init="random"``; all problems of a batch draw from it alike.
-        record_every: sweeps from one entry of the history to the next, a divisor of
-            ``num_iters``; static. Stopping is decided where an entry is made, so a solver that is
-            only asked for its factors is faster with ``record_every=num_iters``.
+        num_iters: largest number of sweeps; static.
+        tol: stop when the objective falls by no more than this share from one entry of the history
+            to the next. 0 stops only at a fixed point, where nothing changes.
+        init: ``"svd"``, the paper's start: U S^(1/2) and V S^(1/2) of the truncated SVD, not
+            rounded before the first sweep; ``"balanced"``, the same product with U and V scaled so
+            that rounding them costs least; ``"random"`` with a ``key``; or ``Factors`` to continue
+            from.
+        key: a JAX PRNG key, for ``init="random"``; all problems of a batch use the same draws.
+        record_every: number of sweeps between two entries of the history, a divisor of
+            ``num_iters``; static. The stopping tests run only when an entry is made. If only the
+            factors matter, ``record_every=num_iters`` is faster.
         l1: see ``factorize``. For integers it is a dead zone before rounding.
         l2: see ``factorize``.
         frozen: see ``factorize``.
         fit_scale: fit ``result.factors.scale`` in closed form after each sweep; otherwise it is
-            None and stands for 1.
+            None and means 1.
         fit_offset: fit ``result.factors.offset`` likewise, starting from the mean of X; otherwise
-            it is None and stands for 0.
-        num_restarts: tries that many starts and returns the best by the last objective, with the
-            histories of all in ``result.restarts``: different gauges and scales for ``"balanced"``,
-            different draws for ``"random"``.
-        joint_moves: also move the entries of a factor in pairs, once in every sweep, where single
-            ones are stuck: lower again, for R times the work. See ``solvers/joint_moves.py``.
+            it is None and means 0.
+        num_restarts: number of starts; the one with the lowest final objective is returned, with
+            the histories of all in ``result.restarts``. The starts differ in gauge and scale for
+            ``"balanced"``, in the draws for ``"random"``.
+        joint_moves: whether to also move the entries of a factor in pairs, once in every sweep.
+            This lowers the objective further, for R times the work; see
+            ``solvers/joint_moves.py``.
         num_passes: see ``factorize``.
         weights: see ``factorize``.
         change_tol: see ``factorize``.
         record: see ``factorize``.
-        max_rank: columns of the factors where ``rank`` is to vary without compiling, static; by
-            default min(M, N) for a traced rank, and ``rank`` itself otherwise.
+        max_rank: number of columns of the factors, static; set it to vary ``rank`` without
+            compiling. The default is min(M, N) for a traced rank, and ``rank`` itself otherwise.
 
     Returns:
         A ``Result``. Zero sweeps give the rounded and clamped start. Integers are piecewise
-        constant in X, so differentiating any of it with respect to X raises.
+        constant in X, so differentiation of the result with respect to X raises an error.
 
     Raises:
         InputError: a value out of range, an empty matrix, NaN or infinity.
@@ -164,29 +166,29 @@ def nmf(
     """Factorize X ~ U V^T with non-negative U and V, by accelerated HALS.
 
     HALS (Cichocki and Phan, 2009) is block coordinate descent over the columns. By default each
-    sweep goes several times through the columns of a factor, which costs little beside the products
-    with X (Gillis and Glineur, 2012), and sets off from extrapolated factors (after Ang and Gillis,
-    2019). ``accelerate=False, num_passes=1`` is HALS as first published.
+    sweep passes several times over the columns of a factor, which costs little compared with the
+    products with X (Gillis and Glineur, 2012), and starts from extrapolated factors (after Ang and
+    Gillis, 2019). ``accelerate=False, num_passes=1`` is HALS as first published.
 
     Args:
         x: shape (..., M, N), non-negative real numbers.
         rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
-        num_iters: sweeps at most; static.
-        tol: stop when the objective falls by no more than this share of it from one entry of the
-            history to the next; 0 for never.
+        num_iters: largest number of sweeps; static.
+        tol: stop when the objective falls by no more than this share from one entry of the history
+            to the next; 0 turns the test off.
         init: ``"nndsvd"`` (Boutsidis and Gallopoulos, 2008), ``"svd"`` or ``"balanced"`` (clipped
             at zero), ``"random"`` with a ``key``, or ``Factors`` to continue from.
-        key: a JAX PRNG key, for ``init="random"``; all problems of a batch draw from it alike.
-        record_every: sweeps from one entry of the history to the next, a divisor of
-            ``num_iters``; static. Stopping is decided where an entry is made, so a solver that is
-            only asked for its factors is faster with ``record_every=num_iters``.
+        key: a JAX PRNG key, for ``init="random"``; all problems of a batch use the same draws.
+        record_every: number of sweeps between two entries of the history, a divisor of
+            ``num_iters``; static. The stopping tests run only when an entry is made. If only the
+            factors matter, ``record_every=num_iters`` is faster.
         l1: see ``factorize``.
         l2: see ``factorize``.
         frozen: see ``factorize``.
-        num_restarts: with ``init="random"``, tries that many draws and returns the best.
+        num_restarts: number of draws for ``init="random"``; the best result is returned.
         accelerate: see ``factorize``.
-        num_passes: see ``factorize``. None stands for two passes over the longer factor and for as
-            many over the shorter one as cost no more, at most eight.
+        num_passes: see ``factorize``. None means two passes over the longer factor, and as many
+            over the shorter one as cost no more, at most eight.
         weights: see ``factorize``.
         change_tol: see ``factorize``.
         gradient_tol: see ``factorize``.
@@ -242,7 +244,7 @@ def nmf(
 
 @on_auto_mesh
 def svd(x: Any, rank: int | Array) -> Result:
-    """Factorize X ~ U V^T without constraints, by the truncated SVD: the best fit of its rank.
+    """Factorize X ~ U V^T by the truncated SVD, the best fit of its rank without constraints.
 
     Args:
         x: shape (..., M, N), real numbers.
@@ -250,8 +252,8 @@ def svd(x: Any, rank: int | Array) -> Result:
 
     Returns:
         A ``Result`` with the singular values split evenly, u = U S^(1/2) and v = V S^(1/2), and a
-        history of one entry, for which no sweeps were needed. ``truncated_svd`` gives the
-        singular vectors and values apart.
+        history of one entry, after zero sweeps. ``truncated_svd`` returns the singular vectors and
+        values separately.
 
     Raises:
         InputError: a rank out of range, an empty matrix, NaN or infinity.
@@ -301,63 +303,64 @@ def factorize(
 ) -> Result:
     """Factorize X ~ scale * U V^T + offset, under one constraint for each factor.
 
-    The common ground of ``imf`` and ``nmf``; any other pair is as good: ``(NonNegative(),
-    Real())`` is semi-NMF, ``(IntegerBox(lower, upper), Real())`` has integers in U alone.
-    Minimises by block coordinate descent
+    This generalises ``imf`` and ``nmf`` to any pair of constraints: ``(NonNegative(), Real())`` is
+    semi-NMF, ``(IntegerBox(lower, upper), Real())`` has integers in U alone. Minimises by block
+    coordinate descent
 
         sum_ij w_ij (x_ij - scale * (U V^T)_ij - offset)^2 + N (2 a |U|_1 + b ||U||_F^2)
                                                            + M (2 c |V|_1 + d ||V||_F^2)
 
-    with weights w (1 by default), l1 = (a, c) and l2 = (b, d): penalties are scaled by the other
+    with weights w (1 by default), l1 = (a, c) and l2 = (b, d). Penalties are scaled by the other
     dimension, as in the published code, so that their effect does not depend on the size of X.
-    Every update is closed form, so this objective never rises: exactly for integer factors, and
-    for real ones but for rounding.
+    Every update is closed form, so this objective never rises: exactly for integer factors, up to
+    rounding for real ones.
 
-    **Derivatives.** With real factors and ``fixed_length=True`` everything in the result can be
-    differentiated in X, the start included, in forward and reverse mode; singular vectors have no
-    derivative where singular values coincide, so with a rank-deficient X give ``Factors`` to start
-    from. Without ``fixed_length`` only forward mode works, as the loop may stop early. With
-    integers differentiation raises.
+    **Derivatives.** With real factors and ``fixed_length=True``, the whole result is differentiable
+    in X, in forward and reverse mode, and so is the start. Singular vectors have no derivative
+    where singular values coincide, so pass ``Factors`` as ``init`` if X is rank-deficient. Without
+    ``fixed_length`` only forward mode works, since the loop may stop early. With integers,
+    differentiation raises an error.
 
     Args:
-        x: shape (..., M, N), real numbers. Where the weight is zero it may be anything, also NaN.
+        x: shape (..., M, N), real numbers. Entries of zero weight may have any value, also NaN.
         rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
-        constraints: of U and of V. Bounds may be arrays of shape (rank,), one for each column.
-        num_iters: sweeps at most; static.
-        tol: stop when the objective falls by no more than this share of it from one entry of the
-            history to the next; 0 for never.
+        constraints: constraints of U and of V. Bounds may be arrays of shape (rank,), one for each
+            column.
+        num_iters: largest number of sweeps; static.
+        tol: stop when the objective falls by no more than this share from one entry of the history
+            to the next; 0 turns the test off.
         init: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` with a ``key``, or ``Factors``
             of shapes (..., M, rank) and (..., N, rank). Factors that violate a constraint are
-            projected on it, frozen columns excepted. Under weights, the named starts are those of
-            X with its gaps filled by means of rows and columns.
-        key: a JAX PRNG key, for ``init="random"``; all problems of a batch draw from it alike.
-        record_every: sweeps from one entry of the history to the next, a divisor of
-            ``num_iters``; static. Stopping is decided where an entry is made, so a solver that is
-            only asked for its factors is faster with ``record_every=num_iters``.
-        l1: weight of the magnitudes of the entries, at least 0; one for both factors or a pair.
-        l2: weight of their squares, likewise.
-        frozen: for U and V, whether it is kept as ``init`` gives it: True, False, or an array of
-            shape (rank,) for single columns. To encode against a known dictionary, freeze V.
-        fit_scale: fit a scale of the product after each sweep; both constraints must be boxes,
-            since otherwise the factors can take it up.
+            projected on it, except for frozen columns. With weights, the named starts use X with
+            its gaps filled from the means of rows and columns.
+        key: a JAX PRNG key, for ``init="random"``; all problems of a batch use the same draws.
+        record_every: number of sweeps between two entries of the history, a divisor of
+            ``num_iters``; static. The stopping tests run only when an entry is made. If only the
+            factors matter, ``record_every=num_iters`` is faster.
+        l1: weight of the magnitudes of the entries, at least 0; one number for both factors, or a
+            pair for U and V.
+        l2: weight of the squares of the entries, likewise.
+        frozen: for U and for V, which columns keep the values of ``init``: True for all, False for
+            none, or booleans of shape (rank,). To encode with a known dictionary, freeze V.
+        fit_scale: fit a scale of the product after each sweep. Both constraints must be boxes,
+            since factors without bounds absorb the scale.
         fit_offset: fit an offset after each sweep.
-        num_restarts: tries that many starts (``"balanced"`` or ``"random"``), returns the best.
-        joint_moves: also move integers in pairs, see ``imf``.
+        num_restarts: number of starts (``"balanced"`` or ``"random"``); the best is returned.
+        joint_moves: whether to also move integers in pairs, see ``imf``.
         accelerate: extrapolate after every sweep, with restarts that keep the objective from
-            rising, see ``solvers/extrapolation.py``; for continuous constraints.
-        num_passes: how often a sweep goes through the columns of one factor before the other
-            factor's turn (Gillis and Glineur, 2012); a pair for U and V; static.
-        weights: shape (..., M, N) or (M, N), non-negative; zero, or False, stands for a missing
-            entry.
+            rising, see ``solvers/extrapolation.py``; for continuous constraints only.
+        num_passes: number of passes over the columns of one factor before the other factor's turn
+            (Gillis and Glineur, 2012); one number, or a pair for U and V; static.
+        weights: shape (..., M, N) or (M, N), non-negative; 0 or False marks a missing entry.
         change_tol: stop when neither factor changes by more than this share of its norm from one
-            entry of the history to the next (``u_change``, ``v_change``); 0 for never.
-        gradient_tol: stop when the norm of the projected gradient is at most this share of that of
-            the start; 0 for never. For continuous constraints.
-        fixed_length: do all sweeps, in a loop that reverse-mode differentiation can pass; static.
-            No tolerance goes with it.
-        record: names of the fields of ``History`` to keep besides ``sweeps``, ``objective`` and
-            ``relative_error``, which are always there. None keeps all scalars; ``"factors"`` is
-            kept on request only. Static.
+            entry of the history to the next (``u_change``, ``v_change``); 0 turns the test off.
+        gradient_tol: stop when the norm of the projected gradient is at most this share of its
+            value at the start; 0 turns the test off. For continuous constraints only.
+        fixed_length: run all sweeps, in a loop that allows reverse-mode differentiation; static.
+            All tolerances must be 0.
+        record: names of the optional fields of ``History`` to keep; ``sweeps``, ``objective`` and
+            ``relative_error`` are always kept. None keeps all scalars; ``"factors"`` is kept only
+            if named. Static.
         max_rank: see ``imf``.
 
     Returns:
@@ -396,7 +399,7 @@ def factorize(
 
 
 def reconstruct(factors: Factors) -> Array:
-    """Return scale * U V^T + offset, of shape (..., M, N), computed at full precision.
+    """Return scale * U V^T + offset, shape (..., M, N), computed at full precision.
 
     Args:
         factors: U of shape (..., M, R) and V of shape (..., N, R).

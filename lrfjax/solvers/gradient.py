@@ -1,8 +1,7 @@
 """First-order comparators on optax, with the result and the history of block coordinate descent.
 
-Projected gradient descent for continuous constraints and straight-through rounding for integers:
-what one would write without knowing of closed-form column updates, kept here so that the two
-families can be laid over each other.
+The methods are projected gradient descent for continuous constraints and straight-through rounding
+for integers. They do without closed-form column updates and serve to compare the two families.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax  # type: ignore[import-untyped]
+import optax
 from jax import Array, lax
 
 from lrfjax import checks
@@ -36,9 +35,10 @@ from lrfjax.types import Factors, History, Result, Status
 
 _STARTS = ("svd", "nndsvd", "random")
 
-# Made once: a new object would compile anew in every call. For continuous constraints 0.1 was the
-# best, or within rounding of it, of the rates 0.003, 0.01, 0.03, 0.1 after 200 steps on the patches
-# of one photograph and on one random matrix, at ranks 4, 8, 16; for integers none stood out.
+# Made once, since a new object compiles again in every call. For continuous constraints, 0.1 was
+# the best of the rates 0.003, 0.01, 0.03, 0.1, or within rounding of the best, after 200 steps on
+# the patches of one photograph and on one random matrix, at ranks 4, 8, 16. For integers no rate
+# stood out.
 _DEFAULT_OPTIMIZER = optax.adam(0.1)
 
 _Pair = tuple[Array, Array]
@@ -56,53 +56,52 @@ def factorize_gradient(
     record_every: int = 1,
     record: Sequence[str] | None = None,
 ) -> Result:
-    """Factorize X ~ U V^T by a first-order method, all entries of U and V at once.
+    """Factorize X ~ U V^T by a first-order method that updates all entries of U and V at once.
 
-    Minimises ||X - U V^T||_F^2. For ``Real`` this is gradient descent; for ``NonNegative`` and
-    ``Box`` projected gradient descent (Lin, 2007), every step followed by a projection. For
+    Minimises ||X - U V^T||_F^2. For ``Real`` this is gradient descent. For ``NonNegative`` and
+    ``Box`` it is projected gradient descent (Lin, 2007): a projection follows every step. For
     ``IntegerBox`` it is straight-through estimation (Bengio, Leonard and Courville, 2013): latent
     real factors inside the box are rounded in the forward pass, and the gradient with respect to
-    the rounded ones is applied to the latent ones. What is recorded and returned is rounded.
+    the rounded factors is applied to the latent ones. The history and the result hold the rounded
+    factors.
 
-    A comparator and not a rival of ``factorize``: it promises no descent. The objective may rise
-    from entry to entry of the history, and the factors are those of the last iteration, not of
-    the best one, so that they are what the history ends with. Straight-through rounding in
-    particular hovers: on photographs, from the rounded SVD start, it often ends slightly above
-    where it began.
+    This is a comparator for ``factorize`` and promises no descent. The objective may rise from one
+    entry of the history to the next. The result holds the factors of the last iteration, not of the
+    best one, in agreement with the end of the history. Straight-through rounding in particular
+    hovers: on photographs, from the rounded SVD start, it often ends slightly above the start.
 
     **Learning rates** mean the same for every X. The optimizer sees each factor divided by the
-    root mean square of its entries in the start (before projection; 1 if it is all zero), so a
-    learning rate of 0.01 lets Adam move entries by about a hundredth of their typical size; and
-    the loss min(M, N) ||X - U V^T||_F^2 / ||X||_F^2, whose curvature then is of the order of 1
-    for all sizes, scales and ranks, so that a learning rate of 0.1 to 0.5 suits plain gradient
-    descent.
+    root mean square of its entries in the start (before projection; 1 if it is all zero). A
+    learning rate of 0.01 thus lets Adam move entries by about a hundredth of their typical size.
+    The loss is min(M, N) ||X - U V^T||_F^2 / ||X||_F^2, with a curvature of the order of 1 for all
+    sizes, scales and ranks. A learning rate of 0.1 to 0.5 thus suits plain gradient descent.
 
     Args:
-        x: shape (..., M, N), real numbers; computed in float32, or in float64 where x64 is on.
-            The problems of a batch are solved independently, in one vmap.
+        x: shape (..., M, N), real numbers. The computation is in float32, or in float64 for float64
+            data if x64 is on. The problems of a batch are solved independently, in one vmap.
         rank: number of columns, 1 to min(M, N); static.
-        constraint: of both factors, or a pair, of U and of V. Bounds are scalars or of shape
-            (rank,), one for each column.
-        optimizer: any optax transformation that needs no host; those with a line search or a
-            Polyak step are given the loss as well (of the unprojected step). It is a static
-            argument of the compiled loop and compared by identity: **a new object, even with the
-            same settings, compiles anew**, so make it once and reuse it. Learning rates can be
-            traced where the optimizer is made inside ``jit`` or ``vmap``. None stands for
+        constraint: constraint of both factors, or a pair for U and V. Bounds are scalars or of
+            shape (rank,), one for each column.
+        optimizer: any optax transformation that runs without the host. Those with a line search or
+            a Polyak step also receive the loss (of the unprojected step). The optimizer is a static
+            argument of the compiled loop and is compared by identity: **a new object compiles
+            again, even with the same settings**, so make it once and reuse it. Learning rates can
+            be traced if the optimizer is made inside ``jit`` or ``vmap``. None means
             ``optax.adam(0.1)``.
-        num_iters: steps, all of which are done; static.
+        num_iters: number of steps, without an early stop; static.
         init: ``"svd"``, as for ``imf``; ``"nndsvd"``; ``"random"`` with a ``key``; or ``Factors``
-            of shapes (..., M, rank) and (..., N, rank). All are projected on the constraint, save
-            that integers set off from the latent start clamped to the box. The state of the
-            optimizer is always fresh.
-        key: a JAX PRNG key, for ``init="random"``; shared by the problems of a batch.
-        record_every: steps from one entry of the history to the next, a divisor of ``num_iters``;
-            static.
-        record: the fields of the history to keep, see ``factorize``; static.
+            of shapes (..., M, rank) and (..., N, rank). All are projected on the constraint, except
+            that integers start from the latent start clamped to the box. The state of the optimizer
+            is always fresh.
+        key: a JAX PRNG key, for ``init="random"``; all problems of a batch use the same draws.
+        record_every: number of steps between two entries of the history, a divisor of
+            ``num_iters``; static.
+        record: names of the history fields to keep, see ``factorize``; static.
 
     Returns:
         A ``Result``. Entry k of the history describes the feasible factors after
-        k * ``record_every`` steps; ``num_changed`` (with integers) counts the entries of U and V
-        that differ from the entry before. The status is ``FAILED`` where the last relative error
+        k * ``record_every`` steps. With integers, ``num_changed`` counts the entries of U and V
+        that changed since the previous entry. The status is ``FAILED`` if the last relative error
         is not finite, otherwise ``ITERATION_LIMIT``.
 
     Raises:
@@ -159,7 +158,7 @@ def _models(constraints: tuple[Constraint, Constraint]) -> Models:
     static_argnames=("optimizer", "start", "rank", "num_iters", "record_every", "fields"),
 )
 def _solve(x: Array, given: Factors | None, **settings: Any) -> Result:
-    """Solve one problem (x of two axes) or a batch of them (three), see ``_solve_one``."""
+    """Solve one problem (``x`` has two axes) or a batch of them (three), see ``_solve_one``."""
 
     def solve(x: Array, given: Factors | None) -> Result:
         return _solve_one(x, given, **settings)
@@ -181,14 +180,14 @@ def _solve_one(
     fields: tuple[str, ...],
 ) -> Result:
     """Solve one problem, x of shape (M, N); the arguments are those of ``factorize_gradient``."""
-    # Cones admit any scaling, so X is brought near 1 by a power of two and no square of an entry
-    # overflows or vanishes. Boxes do not; there only the error is computed in that unit.
+    # Cones admit any scaling: a power of two brings X near 1, so that no square of an entry
+    # overflows or vanishes. Boxes do not; with them, only the error is computed in that unit.
     near = lax.stop_gradient(power_of_two_near(x))
     is_cone = all(c.is_cone for c in constraints)
     scale = near if is_cone else jnp.ones_like(near)
     x = x / scale
     problem = prepare(x, is_near_one=is_cone)
-    # Of bounded factors the norm of X is taken in a unit near its entries; otherwise X is near one.
+    # With bounded factors the norm of X is in a unit near its entries; otherwise X is near one.
     unit, safe_norm = problem.unit, jnp.where(problem.norm > 0, problem.norm, 1)
 
     models = _models(constraints)
@@ -203,7 +202,7 @@ def _solve_one(
         return constraints[0].project(factors[0]), constraints[1].project(factors[1])
 
     def confine(params: _Pair) -> _Pair:
-        """Project what the optimizer sees: for integers on the box alone, without rounding."""
+        """Project the optimizer's parameters; for integers on the box alone, without rounding."""
         factors = latent(params)
         confined = [_relaxed(c).project(f) for c, f in zip(constraints, factors, strict=True)]
         return confined[0] / steps[0], confined[1] / steps[1]
@@ -219,7 +218,7 @@ def _solve_one(
             problem, State(*factors), State(*before), iteration, rank, models, fields
         )
 
-    # Line searches and Polyak steps ask for the loss; all other transformations ignore it.
+    # Line searches and Polyak steps need the loss; other transformations ignore it.
     update = optax.with_extra_args_support(optimizer).update
 
     def step(_: Any, carry: tuple[_Pair, optax.OptState]) -> tuple[_Pair, optax.OptState]:
@@ -257,7 +256,7 @@ def _start(
     constraints: tuple[Constraint, Constraint],
     root: Array,
 ) -> _Pair:
-    """Return transposed factors, not yet feasible; given ones are divided by ``root``."""
+    """Return the transposed start, not yet feasible; given factors are divided by ``root``."""
     if start == "given":
         assert given is not None
         return given.u.T / root, given.v.T / root
@@ -270,20 +269,20 @@ def _start(
 
 
 def _root_mean_square(factor: Array) -> Array:
-    """Return the root mean square of the entries, or 1 where that is zero or not finite."""
+    """Return the root mean square of the entries, or 1 if that is zero or not finite."""
     value = jnp.sqrt(jnp.mean(factor * factor))
     return lax.stop_gradient(jnp.where((value > 0) & jnp.isfinite(value), value, 1))
 
 
 def _relaxed(constraint: Constraint) -> Constraint:
-    """Return the set that latent factors are kept in: the box of integers, or the set itself."""
+    """Return the set of the latent factors: the real box for integers, else the set itself."""
     if isinstance(constraint, IntegerBox):
         return Box(constraint.lower, constraint.upper)
     return constraint
 
 
 def _forward(constraint: Constraint, factor: Array) -> Array:
-    """Return a factor as the loss sees it: integers rounded, with the gradient of the identity."""
+    """Return the factor in the loss: integers are rounded, with the gradient of the identity."""
     if not constraint.is_integer:
         return factor
     # The difference is exactly zero and carries the gradient. Adding the rounding error to the
@@ -292,7 +291,7 @@ def _forward(constraint: Constraint, factor: Array) -> Array:
 
 
 def _check_constraints(constraint: Any, rank: int, dtype: Any) -> tuple[Constraint, Constraint]:
-    """Return a pair of constraints with bounds of the dtype of the factors."""
+    """Return a pair of constraints whose bounds have the dtype of the factors."""
     pair = constraint if isinstance(constraint, tuple) else (constraint, constraint)
     if len(pair) != 2:
         raise InputTypeError(f"constraint must be one or a pair, for U and V, got {constraint!r}")
@@ -309,7 +308,7 @@ def _check_constraints(constraint: Any, rank: int, dtype: Any) -> tuple[Constrai
 def _check_start(
     init: Any, key: Any, shape: tuple[int, ...], rank: int, dtype: Any
 ) -> tuple[str, Any]:
-    """Return the name of the start (static) and what it needs: factors, a key or None."""
+    """Return the name of the start (static) and its input: factors, a key or None."""
     if isinstance(init, Factors):
         *batch, num_rows, num_columns = shape
         for name, value in (("scale", init.scale), ("offset", init.offset)):

@@ -1,7 +1,7 @@
-"""Starting points: the singular value decomposition and its gauge, NNDSVD, random draws.
+"""Starting points: the singular value decomposition and its balanced gauge, NNDSVD, random draws.
 
-Inside the solvers a factor is stored transposed, one column of U or V in a contiguous row, and
-padded with zero rows to a static number of rows, the rank bucket. Starts return that layout.
+Inside the solvers a factor is stored transposed: each column of U or V is a contiguous row. It is
+padded with zero rows to a static number of rows, the rank bucket. Starts return this layout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jax import Array, lax
 from lrfjax.solvers.constraints import Constraint
 from lrfjax.solvers.numerics import contract
 
-# (lean, share) of the starts, chosen greedily on the luma planes of twelve photographs.
+# The (lean, share) of each start, chosen greedily on the luma planes of twelve photographs.
 _SCALED_STARTS = (
     (0.75, 0.18),
     (0.6, 0.35),
@@ -25,49 +25,50 @@ _SCALED_STARTS = (
     (0.9, 0.08),
 )
 _UNSCALED_STARTS = tuple((lean, 1.0) for lean in (0.85, 0.9, 0.7, 1.0, 0.8, 1.2, 0.6, 0.75))
-# How a first direction is found: from about so many of the rows, by so many squarings.
+# The first direction comes from about this many rows, by this many squarings of a Gram matrix.
 _SAMPLE_SIZE = 512
 _SQUARINGS = 2
-# In units of rounding of the second largest squared singular value: what a scaled Gram matrix
-# leaves of the directions below is good to a percent.
+# A threshold for squared singular values, in units of rounding of the second largest one. Above it,
+# a scaled Gram matrix gives the directions to a percent.
 _GRAM_UNITS = 2000.0
 
 
 def fix_signs(vt: Array) -> Array:
-    """Return the sign of the largest entry of each row, 1 for a zero row.
+    """Return the sign of the entry of largest magnitude in each row; 1 for a zero row.
 
     Args:
         vt: shape (R, N).
 
     Returns:
-        Shape (R, 1), entries 1 or -1: the factor that makes each largest entry positive.
+        Signs, 1 or -1, shape (R, 1). Multiplied by them, the largest entries become positive.
     """
     largest = jnp.take_along_axis(vt, jnp.argmax(jnp.abs(vt), axis=1)[:, None], axis=1)
     return jnp.where(largest < 0, -1.0, 1.0).astype(vt.dtype)
 
 
 def leading_singular_pairs(x: Array, size: int) -> tuple[Array, Array, Array]:
-    """Return the leading singular triplets of a long matrix, through small eigenproblems.
+    """Return the leading singular triplets of a long matrix, from decompositions of small ones.
 
-    A Gram matrix loses what lies below sqrt(eps) of the largest singular value, and that of a
-    matrix of pixels is far above all others, since their mean is. So X is first reflected so that
-    about this one direction becomes a column of its own: then the columns of Y = X H, scaled to
-    unit length, have a Gram matrix from which the others can be told. Its Cholesky factor gives a
-    triangular R with Y^T Y = R^T R, and the SVD of R that of Y. Where the last singular value
-    wanted is still too small for that, Y is rotated by what was found and all of it is done once
-    more: now the columns are nearly orthogonal, the scaled Gram matrix is well conditioned, and the
-    singular values are as accurate as a direct SVD's, to a multiple of eps of the largest.
+    A Gram matrix loses singular values below sqrt(eps) of the largest one. In a matrix of pixels
+    the largest one is far above all others, because of the mean. X is therefore first reflected,
+    Y = X H, so that approximately this direction becomes a column of its own. The columns of Y,
+    scaled to unit length, have a Gram matrix that resolves the other directions. Its Cholesky
+    factor gives a triangular R with Y^T Y = R^T R, and the SVD of R gives that of Y. If the last
+    singular value wanted is still too small for this, Y is rotated by the result and the procedure
+    runs once more. The columns are then nearly orthogonal, the scaled Gram matrix is well
+    conditioned, and the singular values are as accurate as those of a direct SVD, to a multiple of
+    eps of the largest.
 
     Args:
         x: shape (M, N), floating point.
-        size: how many, at most min(M, N).
+        size: number of triplets, at most min(M, N).
 
     Returns:
-        Left singular vectors (size, M), singular values (size,) falling, right singular vectors
-        (size, N). The largest entry of each right singular vector is positive. Vectors of zero
-        singular values are zero on the longer side.
+        Left singular vectors of shape (size, M), singular values of shape (size,), falling, and
+        right singular vectors of shape (size, N). The entry of largest magnitude in each right
+        singular vector is positive. Vectors of zero singular values are zero on the longer side.
     """
-    # The long axis goes last: summing over a contiguous axis takes less than half the time.
+    # The long axis is last: summing over a contiguous axis takes less than half the time.
     wide = x.T if x.shape[0] >= x.shape[1] else x
     mirror = _mirror(_leading_direction(wide))
     reflected = wide - 2 * mirror[:, None] * _apply(mirror, wide)[None, :]
@@ -97,7 +98,7 @@ def _apply(vector: Array, matrix: Array) -> Array:
 
 
 def _leading_direction(wide: Array) -> Array:
-    """Return about the first left singular vector of a sample of the columns, of any length."""
+    """Return roughly the first left singular vector of a sample of columns, not normalised."""
     sample = wide[:, :: max(wide.shape[1] // _SAMPLE_SIZE, 1)]
     gram = contract(sample, sample, 1, 1)
     trace = jnp.sum(jnp.diagonal(gram))
@@ -108,9 +109,9 @@ def _leading_direction(wide: Array) -> Array:
 
 
 def _mirror(direction: Array) -> Array:
-    """Return the unit vector w whose reflection I - 2 w w^T turns a direction into the first axis.
+    """Return the unit vector w whose reflection I - 2 w w^T maps a direction to the first axis.
 
-    (Golub and Van Loan, Matrix Computations, section 5.1.) Zeros, for none, where that is zero.
+    See Golub and Van Loan, Matrix Computations, section 5.1. For a zero direction w is zero.
     """
     length = jnp.sqrt(jnp.sum(direction * direction))
     first = jnp.arange(direction.shape[0]) == 0
@@ -120,13 +121,13 @@ def _mirror(direction: Array) -> Array:
 
 
 def _svd_of_scaled_gram(wide: Array) -> tuple[Array, Array]:
-    """Return all singular values of a matrix, falling, and its left singular vectors as rows."""
+    """Return the singular values of a matrix, falling, and the left singular vectors as rows."""
     gram = contract(wide, wide, 1, 1)
     length = jnp.sqrt(jnp.diagonal(gram))
     inverse_length = jnp.where(length > 0, 1 / jnp.where(length > 0, length, 1), 0)
     scaled = gram * inverse_length[:, None] * inverse_length[None, :]
-    # Columns of pure rounding noise may be parallel; damping what lies off the diagonal keeps the
-    # matrix definite.
+    # Columns of pure rounding noise may be parallel. Damping the off-diagonal entries keeps the
+    # matrix positive definite.
     damping = 1 - 4 * length.shape[0] * jnp.finfo(wide.dtype).eps
     identity = jnp.eye(length.shape[0], dtype=wide.dtype)
     triangular = jnp.linalg.cholesky(identity + damping * scaled * (1 - identity)).T * length
@@ -135,15 +136,15 @@ def _svd_of_scaled_gram(wide: Array) -> tuple[Array, Array]:
 
 
 def fill_missing(x: Array, weights: Array) -> Array:
-    """Return a matrix without gaps, for a start to be made from.
+    """Return a matrix without gaps, from which a start is made.
 
-    Missing entries are the mean of their row plus that of their column less that of all, within the
-    range of what is there. An entry of less than the largest weight is drawn towards that in
-    proportion, as the expectation step of a weighted factorization does (Srebro and Jaakkola,
-    Weighted low-rank approximations, ICML 2003).
+    A missing entry becomes the mean of its row plus the mean of its column minus the overall mean,
+    clipped to the range of the known entries. An entry of less than the largest weight is drawn
+    towards this value in proportion, as in the expectation step of a weighted factorization
+    (Srebro and Jaakkola, Weighted low-rank approximations, ICML 2003).
 
     Args:
-        x: shape (M, N), zero where the weight is.
+        x: shape (M, N), zero where the weight is zero.
         weights: shape (M, N), non-negative.
     """
 
@@ -165,13 +166,14 @@ def fill_missing(x: Array, weights: Array) -> Array:
 def svd_start(x: Array, size: int, side: Array | float) -> tuple[Array, Array]:
     """Return the paper's start, U S^(1/2) and V S^(1/2) of the truncated SVD, not rounded.
 
-    (arXiv 2408.12691, section 3.) The signs are free in the SVD but not under bounds that differ
-    in size: the largest entry of each right singular vector goes to the side with more room.
+    See arXiv 2408.12691, section 3. The SVD leaves the signs free, but they matter under bounds of
+    different magnitude: the largest entry of each right singular vector gets the sign of the side
+    with more room.
 
     Args:
         x: shape (M, N).
-        size: how many columns, at most min(M, N).
-        side: the sign of that side, 1 or -1; a scalar, or one for each column.
+        size: number of columns, at most min(M, N).
+        side: sign of the side with more room, 1 or -1; a scalar, or one for each column.
 
     Returns:
         U^T of shape (size, M) and V^T of shape (size, N).
@@ -186,16 +188,16 @@ def balanced_start(
 ) -> tuple[Array, Array]:
     """Return the paper's start in the gauge in which rounding costs least.
 
-    U diag(g), V diag(1 / g) is the same product before rounding. Rounding U adds about M |v_r|^2 /
-    12 to the squared error, rounding V about N |u_r|^2 / 12; with |u_r| |v_r| fixed the sum is
-    least where M |v_r|^2 = N |u_r|^2, that is, where the entries of both columns have the same root
-    mean square. From U S^(1/2), V S^(1/2) that is g = (M / N)^(1/4) for every column.
+    U diag(g) and V diag(1 / g) have the same product before rounding. Rounding U adds about
+    M |v_r|^2 / 12 to the squared error, rounding V about N |u_r|^2 / 12. For fixed |u_r| |v_r| the
+    sum is least if M |v_r|^2 = N |u_r|^2, that is, if the entries of both columns have the same
+    root mean square. From U S^(1/2) and V S^(1/2), this is g = (M / N)^(1/4) for every column.
 
     Args:
         x: shape (M, N).
-        size: how many columns, at most min(M, N).
-        side: as for ``svd_start``.
-        lean: multiplies g; below 1 gives V the larger entries.
+        size: number of columns, at most min(M, N).
+        side: see ``svd_start``.
+        lean: multiplier of g; a value below 1 gives V the larger entries.
 
     Returns:
         U^T of shape (size, M) and V^T of shape (size, N), not rounded.
@@ -206,16 +208,16 @@ def balanced_start(
 
 
 def fitting_scale(ut: Array, vt: Array, reach: Array | float, share: Array | float) -> Array:
-    """Return a scale s so that U / s^(1/2), V / s^(1/2) use the range of their constraint.
+    """Return a scale s so that U / s^(1/2) and V / s^(1/2) use the range of their constraint.
 
-    At ``share`` = 1 the largest entry of either factor just fits. A smaller share clips the few
-    largest and gives all others finer steps.
+    At ``share`` = 1 the largest entry of both factors just fits. A smaller share clips the few
+    largest entries and gives all others finer steps.
 
     Args:
         ut: shape (R, M).
         vt: shape (R, N).
-        reach: the largest magnitude that the constraint admits, positive.
-        share: in (0, 1].
+        reach: largest magnitude that the constraint admits, positive.
+        share: scale relative to the one at which nothing is clipped, in (0, 1].
 
     Returns:
         A positive scalar.
@@ -226,13 +228,14 @@ def fitting_scale(ut: Array, vt: Array, reach: Array | float, share: Array | flo
 
 
 def restart_settings(index: int, with_scale: bool) -> tuple[float, float]:
-    """Return the (lean, share) of a start of ``balanced_start`` and ``fitting_scale``.
+    """Return the (lean, share) of a start, for ``balanced_start`` and ``fitting_scale``.
 
-    The first is the best single one over luma planes of photographs at ranks 4 to 32; those after
-    it add most to the ones before. Past the table they spread evenly over its logarithmic range.
+    Start 0 is the best single one over luma planes of photographs at ranks 4 to 32. Each later
+    start in the table is the one that adds most to those before it. Beyond the table, the starts
+    spread evenly over its logarithmic range.
 
     Args:
-        index: of the start, from 0.
+        index: index of the start, from 0.
         with_scale: whether the scale is fitted; otherwise share is 1 and has no meaning.
     """
     table = _SCALED_STARTS if with_scale else _UNSCALED_STARTS
@@ -247,12 +250,12 @@ def restart_settings(index: int, with_scale: bool) -> tuple[float, float]:
 def nndsvd_start(x: Array, size: int) -> tuple[Array, Array]:
     """Return the NNDSVD start of Boutsidis and Gallopoulos (Pattern Recognition 41, 2008).
 
-    Each singular pair gives its positive or its negative parts, whichever carry more; the first
-    pair of a non-negative matrix is non-negative as a whole.
+    Each singular pair contributes its positive or its negative parts, whichever have the larger
+    product of norms. The first pair of a non-negative matrix is non-negative as a whole.
 
     Args:
         x: shape (M, N), non-negative.
-        size: how many columns, at most min(M, N).
+        size: number of columns, at most min(M, N).
 
     Returns:
         U^T of shape (size, M) and V^T of shape (size, N), non-negative.
@@ -267,7 +270,7 @@ def nndsvd_start(x: Array, size: int) -> tuple[Array, Array]:
     positive = weights[0] >= weights[1]
     u = jnp.where(positive, parts[0][0], parts[1][0])
     v = jnp.where(positive, parts[0][1], parts[1][1])
-    # Both parts are scaled to unit norm, and the pair then carries s * |u| * |v|.
+    # Both parts are scaled to unit norm; the pair then gets the weight s * |u| * |v|.
     norm_u, norm_v = norm(u), norm(v)
     tiny = jnp.finfo(x.dtype).tiny
     root = jnp.sqrt(singular[:, None] * norm_u * norm_v)
@@ -279,16 +282,15 @@ def random_start(
 ) -> tuple[Array, Array]:
     """Return normal draws, scaled so that the entries of U V^T are about as large as those of X.
 
-    Each draw is reflected to the side of the constraint if it lies on the other one, so
-    non-negative factors start from half-normal draws. Column r depends on ``key`` and r alone,
-    not on the rank.
+    A draw on the wrong side of the constraint is reflected, so non-negative factors start from
+    half-normal draws. The draws of column r depend on ``key`` and r alone, not on the rank.
 
     Args:
         key: a JAX PRNG key.
         x: shape (M, N).
-        size: how many columns are returned.
-        rank: how many of them will be used; it enters the scale.
-        constraints: of U and of V.
+        size: number of columns to return.
+        rank: number of columns in use, which enters the scale.
+        constraints: constraints of U and of V.
 
     Returns:
         U^T of shape (size, M) and V^T of shape (size, N), not yet rounded or clamped.

@@ -1,8 +1,8 @@
-"""Joint moves of two entries of an integer factor, where no single entry can move any more.
+"""Joint moves of two entries of an integer factor that no single move improves.
 
 Column updates stop where every single entry is best given all others. Two entries of the same row
-of U may still gain together what neither gains alone, since the columns of V are not orthogonal:
-it is a closest-point problem in the lattice that V spans, and single moves find but a local answer.
+of U may still lower the objective together, since the columns of V are not orthogonal. The best row
+solves a closest-point problem in the lattice that V spans; single moves find only a local minimum.
 """
 
 from __future__ import annotations
@@ -25,26 +25,29 @@ def move_pairs(
     norm: Array,
     weight: Array | float,
 ) -> Array:
-    """Go once through the columns r, and move entry r of each row together with its best partner.
+    """Visit the columns r once, and move entry r of each row together with its best partner.
 
-    Steps of one unit, up or down. With the gradient g = G u - b of half the squared error of a row
-    u, a step of p in entry r and q in entry s (p, q = 1 or -1) changes the squared error by
-    c_r(p) + c_s(q) + 2 p q G_rs with c_r(p) = G_rr + 2 p g_r, to which the penalties add. As c_r
-    is convex, c_r(1) + c_r(-1) >= 2 G_rr; so if neither entry moved the way that it alone would
-    prefer, the change would be at least G_rr + G_ss - 2 |G_rs| >= 0. It is enough, then, to move
-    entry r the way that it prefers, and s against the sign of p G_rs: one candidate for each
-    ordered pair, and none that gains is missed. A move is made only where the objective falls by
-    more than rounding can account for, so it never rises.
+    A move is a step of one unit, up or down. Let g = G u - b be the gradient of half the squared
+    error of a row u. A step of p in entry r and q in entry s (p, q = 1 or -1) changes the squared
+    error by c_r(p) + c_s(q) + 2 p q G_rs, with c_r(p) = G_rr + 2 p g_r. The penalties add to c_r,
+    which stays convex, so c_r(1) + c_r(-1) >= 2 G_rr. If neither entry moves in the direction that
+    it prefers alone, the change is therefore at least G_rr + G_ss - 2 |G_rs| >= 0. It is enough to
+    move entry r in its preferred direction, and s against the sign of p G_rs. This gives one
+    candidate for each ordered pair, and misses no gain. A move is made only if the objective falls
+    by more than rounding can account for, so the objective never rises.
 
     Args:
         products: (X V)^T for U, (X^T U)^T for V, shape (R, L).
         gram: V^T V or U^T U, shape (R, R).
-        factor: shape (R, L), feasible integers.
-        rank: how many rows are live.
-        num_columns: how many are gone through, at least ``rank``.
-        model: of this factor; its constraint is an ``IntegerBox``.
-        norm: bounds the norm of a row of X (for U) or of a column (for V).
-        weight: of the penalties.
+        factor: transposed factor of feasible integers, shape (R, L).
+        rank: number of live columns.
+        num_columns: number of columns to visit, at least ``rank``.
+        model: model of this factor; its constraint is an ``IntegerBox``.
+        norm: upper bound of the norm of a row of X (for U) or of a column (for V).
+        weight: multiplier of the penalties.
+
+    Returns:
+        The moved factor, shape (R, L).
     """
     index = jnp.arange(factor.shape[0])[:, None]
     curvature = jnp.diagonal(gram)[:, None]
@@ -52,11 +55,11 @@ def move_pairs(
     can_move = index < rank
     if model.frozen is not None:
         can_move = can_move & ~model.frozen[:, None]
-    # The cost of a move is a difference of numbers of the size of |x| |v|, one for each entry.
+    # The cost of a move is a difference of numbers of the size |x| |v|, one for each entry.
     noise = 4 * rounding_error(norm, factor.dtype) * jnp.sqrt(curvature)
 
     def cost(factor: Array, gradient: Array, step: float) -> Array:
-        """Return what a step in one entry adds to the objective, for all entries."""
+        """Return the change of the objective when one entry makes a step, for every entry."""
         moved = factor + step
         penalty = l2 * (1 + 2 * step * factor) + 2 * l1 * (jnp.abs(moved) - jnp.abs(factor))
         is_allowed = can_move & (model.constraint.project(moved) == moved)

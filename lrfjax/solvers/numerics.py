@@ -1,4 +1,4 @@
-"""Arithmetic that all solvers share: products at full precision and sums that do not drift."""
+"""Arithmetic that all solvers share: products at full precision and compensated sums."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from lrfjax.errors import InputError
 
 @jax.custom_jvp
 def refuse_gradient(x: Array) -> Array:
-    """Return ``x``, of which integer factors have no useful gradient: differentiation raises.
+    """Return ``x``; raise on differentiation, since integer factors have no useful gradient.
 
-    Rounding is constant almost everywhere, so JAX would return zeros, or complain of a loop.
+    Rounding is constant almost everywhere, so JAX would return zeros, or an error about the loop.
 
     Raises:
         InputError: when differentiated, in forward or reverse mode.
@@ -37,8 +37,8 @@ def _refuse(primals: Any, tangents: Any) -> Any:
 def contract(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
     """Contract one axis of two matrices at the highest precision of their dtype.
 
-    The default precision is bfloat16 on TPU and TF32 on recent GPUs, in which integers beyond 2^8
-    and 2^11 are not exact and the objective of a solver need not fall; so it is never left open.
+    The default precision is bfloat16 on TPU and TF32 on recent GPUs. Integers beyond 2^8 and 2^11
+    are not exact there, and the objective of a solver could rise.
 
     Args:
         a: shape (I, J).
@@ -47,7 +47,7 @@ def contract(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
         axis_b: the axis of ``b`` to sum over, 0 or 1, of the same length.
 
     Returns:
-        The matrix of the two axes that are left, that of ``a`` first.
+        The matrix of the two other axes, that of ``a`` first.
     """
     return lax.dot_general(
         a, b, (((axis_a,), (axis_b,)), ((), ())), precision=lax.Precision.HIGHEST
@@ -55,26 +55,26 @@ def contract(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
 
 
 def row_at(a: Array, index: Array) -> Array:
-    """Return ``a[index]`` for an index known to lie within, which ``a[index]`` would check."""
+    """Return ``a[index]`` for an index known to be in range, without the range check."""
     return lax.dynamic_index_in_dim(a, index.astype(jnp.uint32), keepdims=False)
 
 
 def with_row(a: Array, index: Array, row: Array) -> Array:
-    """Return ``a.at[index].set(row)`` for an index known to lie within."""
+    """Return ``a.at[index].set(row)`` for an index known to be in range."""
     return lax.dynamic_update_index_in_dim(a, row, index.astype(jnp.uint32), 0)
 
 
 def stored_transpose(x: Array) -> Array:
     """Return the transpose of a matrix, written to memory once.
 
-    The compiler for CPUs would rather fuse it into all that reads it, and each of these would go
-    through the matrix along the wrong axis. It does not look through a conditional.
+    XLA on CPU would otherwise fuse the transpose into every operation that reads it, and each of
+    these would go through the matrix along the wrong axis. XLA does not fuse across a conditional.
 
     Args:
         x: shape (M, N), floating point.
 
     Returns:
-        Shape (N, M); all NaN where the first entry of ``x`` is.
+        X^T, shape (N, M); all NaN if the first entry of ``x`` is NaN.
     """
 
     def on_cpu(x: Array) -> Array:
@@ -85,7 +85,7 @@ def stored_transpose(x: Array) -> Array:
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """Return the rounded sum of two arrays and its rounding error, exactly (Knuth, TAOCP 4.2.2)."""
+    """Return the rounded sum of two arrays and its exact rounding error (Knuth, TAOCP 4.2.2)."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
@@ -98,13 +98,13 @@ _SHARDS: ContextVar[tuple[int, Callable[[Array], Array]] | None] = ContextVar(
 
 @contextmanager
 def sharded_sums(count: int, gather: Callable[[Array], Array]) -> Iterator[None]:
-    """While a program is traced, let ``compensated_sum`` sum each shard of a vector by itself.
+    """Make ``compensated_sum`` sum each shard of a vector by itself while a program is traced.
 
-    JAX would rather bring a vector that lies over devices to all of them than sum it in parts.
+    JAX would otherwise copy a vector that is sharded over devices to all of them.
 
     Args:
-        count: of the shards of a vector over the rows of X, equal and in order.
-        gather: brings one number of each shard to all devices.
+        count: number of shards of a vector over the rows of X; they are equal and in order.
+        gather: function that copies one number of each shard to all devices.
     """
     token = _SHARDS.set((count, gather) if count > 1 else None)
     try:
@@ -117,7 +117,8 @@ def sharded_sums(count: int, gather: Callable[[Array], Array]) -> Iterator[None]
 def compensated_sum(x: Array) -> Array:
     """Sum a vector with the rounding errors carried along, and round once at the end.
 
-    (Ogita, Rump and Oishi, Accurate sum and dot product, 2005, in any order of summation.)
+    The method of Ogita, Rump and Oishi (Accurate sum and dot product, 2005), in any order of
+    summation.
 
     Args:
         x: shape (n,), floating point.
@@ -141,13 +142,13 @@ def _sum_of_tangents(primals: Any, tangents: Any) -> Any:
 
 
 def _fold(total: Array, error: Array) -> tuple[Array, Array]:
-    """Sum totals and their rounding errors over the last axis, to one of each."""
+    """Sum totals and their rounding errors over the last axis; return one of each."""
 
     def add(a: Any, b: Any) -> tuple[Array, Array]:
         both, lost = _two_sum(a[0], b[0])
         return both, a[1] + b[1] + lost
 
-    # One program of a few instructions; a tree of sums would take longer to compile than to run.
+    # A single reduction of a few instructions; a tree of sums would compile longer than it runs.
     zero = jnp.zeros((), total.dtype)
     return lax.reduce((total, error), (zero, zero), add, (total.ndim - 1,))
 
@@ -156,8 +157,8 @@ def sum_of_squares(x: Array) -> Array:
     """Sum the squares of a matrix with hardly more than one rounding.
 
     Columns are summed plainly (integers stay exact as long as a column sum is below 2^24), the
-    column sums by ``compensated_sum``. So where columns are exact the value rounds the true sum
-    monotonically: a smaller sum never prints as a larger one.
+    column sums by ``compensated_sum``. If the columns are exact, the value rounds the true sum
+    monotonically: a smaller sum never gives a larger value.
 
     Args:
         x: shape (N, M), floating point; best with N < M.
@@ -169,11 +170,10 @@ def sum_of_squares(x: Array) -> Array:
 
 
 def power_of_two_near(x: Array) -> Array:
-    """Return a power of four near max |x|, or 1 where that is zero.
+    """Return a power of four near max |x|, or 1 if that is zero or not finite.
 
-    Within a factor of four where max |x| lies in [2^-124, 2^124], and the nearest of these beyond.
-
-    Scaling by it, or by its square root, changes exponents only and so loses nothing.
+    It is within a factor of four if max |x| lies in [2^-124, 2^124]; beyond, it is the nearer of
+    these limits. Scaling by it, or by its square root, changes only exponents and loses nothing.
 
     Args:
         x: any shape, floating point.

@@ -1,4 +1,4 @@
-"""From the arguments of a front door to a plan, its run, and the trimmed result."""
+"""The path from the arguments of a front door to a plan, its run, and the trimmed result."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def plan_and_solve(
     gradient_tol: float | Array = 0.0,
     fixed_length: bool = False,
 ) -> Result:
-    """Check all arguments but the data, plan the solve, run it, and cut the padding off."""
+    """Check all arguments except the data, plan the solve, run it, and cut off the padding."""
     limit = min(x.shape[-2:])
     num_iters = checks.integer("num_iters", num_iters, 0)
     record_every = checks.integer("record_every", record_every, 1)
@@ -88,8 +88,8 @@ def plan_and_solve(
         tolerances,
     )
     layout = layout_of(x)
-    # Not for weights, not for what is differentiated, and not for what JAX partitions by itself,
-    # which it may do inside jit wherever there are several devices.
+    # The kernel supports neither weights, nor reverse-mode differentiation, nor arrays that JAX
+    # partitions by itself, as it may do inside jit if there are several devices.
     is_whole = layout is None or (layout.rows is None and layout.columns is None)
     is_local = checks.is_concrete(x) or jax.device_count() == 1
     is_plain = weights is None and not fixed_length and is_whole and is_local

@@ -1,4 +1,4 @@
-"""What a solver is given: a matrix with its weights, and what is asked of each factor."""
+"""The problem: a matrix with its weights, and the constraints and penalties of its factors."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from lrfjax.types import Factors
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Problem:
-    """A matrix and what every sweep needs to know of it.
+    """A matrix and the quantities that every sweep needs.
 
     Attributes:
-        x: shape (M, N), floating point; zero where the weight is zero.
-        xt: X^T / unit, stored: products with U read one, products with V the other, each along its
-            contiguous axis.
-        unit: a power of two near the largest magnitude, so that no square overflows.
+        x: X, shape (M, N), floating point; zero where the weight is zero.
+        xt: X^T / unit, stored. Products with U read ``x``, products with V read ``xt``, each along
+            its contiguous axis.
+        unit: power of two near the largest magnitude, so that no square overflows.
         norm: ||X||_F / unit, weighted.
-        row_norm: the largest norm of a row; with weights the norm of each, shape (M,).
-        column_norm: the largest norm of a column; with weights the norm of each, shape (N,).
-        total: the sum of all entries, weighted.
-        count: the sum of all weights; the number of entries without.
+        row_norm: largest norm of a row; with weights, the norm of each row, shape (M,).
+        column_norm: largest norm of a column; with weights, the norm of each column, shape (N,).
+        total: weighted sum of all entries.
+        count: sum of all weights, or the number of entries without weights.
         weights: shape (M, N), None for ones.
-        wt: its transpose.
+        wt: transposed weights, shape (N, M), or None.
     """
 
     x: Array
@@ -44,14 +44,15 @@ class Problem:
     wt: Array | None
 
     def restored(self) -> Array:
-        """Return X read from its stored transpose, for what goes through it along that axis."""
+        """Return X read from its stored transpose, for operations along the axis of that."""
         return (self.xt * self.unit).T
 
 
 def prepare(x: Array, weights: Array | None = None, *, is_near_one: bool = False) -> Problem:
-    """Return the problem of factorizing ``x``, shape (M, N), under weights of the same shape.
+    """Return the problem of factorizing ``x``, shape (M, N), with weights of the same shape.
 
-    Where ``x`` is known to be near one in magnitude, or zero, its unit is 1.
+    ``is_near_one`` states that the largest magnitude of ``x`` is near one, or zero; the unit is
+    then 1.
     """
     wt = None if weights is None else weights.T
     unit = jnp.ones((), x.dtype) if is_near_one else lax.stop_gradient(power_of_two_near(x))
@@ -61,14 +62,14 @@ def prepare(x: Array, weights: Array | None = None, *, is_near_one: bool = False
         squares = wt * squares
     rows, columns = jnp.sum(squares, axis=0), jnp.sum(squares, axis=1)
     # The norms only bound rounding errors. Weights may differ by orders of magnitude between rows,
-    # and then so does what can be told from rounding.
+    # and so do the bounds then.
     row_norm, column_norm = (
         lax.stop_gradient(unit * jnp.sqrt(jnp.max(s) if weights is None else s))
         for s in (rows, columns)
     )
     total = unit * compensated_sum(jnp.sum(xt if wt is None else wt * xt, axis=0))
     count = float(x.size) if wt is None else compensated_sum(jnp.sum(wt, axis=0))
-    # sqrt has no slope at zero.
+    # sqrt has no finite slope at zero.
     squared_norm = compensated_sum(rows)
     is_zero = squared_norm == 0
     norm = jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, squared_norm)))
@@ -78,13 +79,13 @@ def prepare(x: Array, weights: Array | None = None, *, is_near_one: bool = False
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class FactorModel:
-    """What is asked of one factor.
+    """The constraint and the penalties of one factor.
 
     Attributes:
-        constraint: the set that its columns lie in.
-        l1: weight of the sum of its magnitudes in the objective (twice, see ``factorize``).
-        l2: weight of the sum of its squares.
-        frozen: shape (R,), which columns are kept; None for none.
+        constraint: set that the columns lie in.
+        l1: weight of twice the sum of the magnitudes in the objective (see ``factorize``).
+        l2: weight of the sum of the squares.
+        frozen: booleans of shape (R,), True for columns to keep; None for none.
     """
 
     constraint: Constraint
@@ -104,15 +105,15 @@ class FactorModel:
         )
 
     def projected_gradient(self, factor: Array, gradient: Array) -> Array:
-        """Return the gradient of the penalised objective, less what the model forbids.
+        """Return the projected gradient of the penalised objective, zero in frozen columns.
 
         Args:
-            factor: transposed, feasible.
-            gradient: of the squared error.
+            factor: transposed factor, feasible.
+            gradient: gradient of the squared error.
         """
         gradient = gradient + 2 * self.l2 * factor
-        # Where an entry is zero the slopes to either side differ by 4 l1; descent goes up, down, or
-        # is impossible.
+        # At a zero entry the slopes to both sides differ by 4 l1; descent goes up, goes down, or is
+        # impossible.
         at_zero = jnp.minimum(gradient + 2 * self.l1, 0) + jnp.maximum(gradient - 2 * self.l1, 0)
         slope = jnp.where(factor == 0, at_zero, gradient + 2 * self.l1 * jnp.sign(factor))
         slope = self.constraint.projected_gradient(factor, slope)
@@ -125,13 +126,13 @@ Models = tuple[FactorModel, FactorModel]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class State:
-    """A pair of transposed factors, and the affine map of their product where it is fitted.
+    """A pair of transposed factors, and the scale and offset in X ~ scale * U V^T + offset.
 
     Attributes:
-        ut: U transposed, shape (R, M), rows from the rank on zero.
-        vt: V transposed, shape (R, N), likewise.
-        scale: X ~ scale * U V^T + offset; None where it is 1 and not fitted.
-        offset: None where it is 0 and not fitted.
+        ut: U^T, shape (R, M), zero from row ``rank`` on.
+        vt: V^T, shape (R, N), likewise.
+        scale: None if it is 1 and not fitted.
+        offset: None if it is 0 and not fitted.
     """
 
     ut: Array
@@ -140,14 +141,14 @@ class State:
     offset: Array | None = None
 
     def factors(self) -> Factors:
-        """Return the factors as users get them."""
+        """Return the public ``Factors``, not transposed."""
         return Factors(self.ut.T, self.vt.T, self.scale, self.offset)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Products:
-    """What the update of V takes, and what sums over X and U V^T can be had from.
+    """The products that the update of V uses; sums over X and U V^T are computed from them.
 
     Attributes:
         xu: (X^T U)^T, shape (R, N).
@@ -160,7 +161,7 @@ class Products:
 
 def residual(problem: Problem, state: State) -> Array:
     """Return (X - scale * U V^T - offset)^T / unit, shape (N, M), not weighted."""
-    # A power of two goes through a product exactly; applied to V it is applied to little.
+    # Division by a power of two is exact. V is the smallest operand, so dividing it costs least.
     product = contract(state.vt / problem.unit, state.ut, 0, 0)
     if state.scale is not None:
         product = state.scale * product

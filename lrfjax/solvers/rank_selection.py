@@ -1,4 +1,4 @@
-"""How to choose a rank before solving: from a compression ratio, or from a relative error."""
+"""The choice of a rank before solving: from a compression ratio, or from a relative error."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from lrfjax.errors import InputError, InputTypeError
 def rank_for_ratio(shape: tuple[int, int], ratio: float) -> int:
     """Return the largest rank whose factors have at most M N / ratio entries, at least 1.
 
-    That is floor(M N / (ratio (M + N))), at least 1 and at most min(M, N), beyond which more
-    columns add nothing (arXiv 2408.12691, section 3). The ratio counts entries; bytes also depend
-    on how entries are stored.
+    The rank is floor(M N / (ratio (M + N))), at least 1 and at most min(M, N), since more columns
+    add nothing (arXiv 2408.12691, section 3). The ratio counts entries; the ratio of bytes also
+    depends on how entries are stored.
 
     Args:
-        shape: (M, N), of the matrix.
-        ratio: entries of X over entries of U and V, positive. Read as the shortest decimal number
-            that it stands for, so that 1.6 is eight fifths and the floor is exact.
+        shape: shape (M, N) of the matrix.
+        ratio: number of entries of X over that of U and V, positive. It is read as the shortest
+            decimal number that represents it: 1.6 is eight fifths, and the floor is exact.
 
     Returns:
-        The rank. The smallest one, 1, is returned also where it misses the ratio.
+        The rank; 1 even if rank 1 misses the ratio.
 
     Raises:
         InputError: a ratio that is not positive and finite, an empty shape.
@@ -47,14 +47,14 @@ def rank_for_ratio(shape: tuple[int, int], ratio: float) -> int:
 def rank_for_error(x: Any, relative_error: float) -> int:
     """Return the smallest rank R, at least 1, with ||X - X_R||_F / ||X||_F within a bound.
 
-    X_R is the truncated singular value decomposition, the best real factorization of rank R; so
-    for other constraints the result is a lower bound of the rank that they need. Computed on the
-    host in float64 from all the singular values. Errors are trusted to max(M, N) units of rounding
-    of float64: a bound of 0 gives the numerical rank.
+    X_R is the truncated singular value decomposition, the best real factorization of rank R. For
+    other constraints, the result is therefore a lower bound of the rank that they need. It is
+    computed on the host in float64 from all singular values. Errors are trusted to max(M, N) units
+    of rounding of float64, so a bound of 0 gives the numerical rank.
 
     Args:
         x: shape (M, N), real numbers, concrete.
-        relative_error: at least 0.
+        relative_error: bound of the relative error, at least 0.
 
     Returns:
         The rank, between 1 and min(M, N); 1 for a matrix of zeros.
@@ -75,10 +75,10 @@ def rank_for_error(x: Any, relative_error: float) -> int:
     largest = np.max(np.abs(host))
     if largest == 0:
         return 1
-    # Divided by the largest entry no square overflows or vanishes.
+    # After division by the largest entry, no square overflows or vanishes.
     singular = np.linalg.svd(host / largest, compute_uv=False)
-    # tail[r] is the squared error of rank r. Summed from the smallest on, and exactly zero at the
-    # end, so some rank always suffices.
+    # tail[r] is the squared error of rank r, summed from the smallest singular value on. It ends
+    # with an exact zero, so some rank always suffices.
     tail = np.append(np.cumsum(singular[::-1] ** 2)[::-1], 0.0)
     errors = np.sqrt(tail / tail[0])
     slack = max(host.shape) * np.finfo(np.float64).eps
@@ -95,7 +95,7 @@ def _check_shape(shape: Any) -> tuple[int, int]:
 
 
 def _check_matrix(x: Any) -> np.ndarray:
-    """Return a matrix in float64; ``checks.matrix`` would round it to float32 on the way."""
+    """Return a matrix in float64; ``checks.matrix`` would round it to float32."""
     host = np.asarray(x)
     if not (jnp.issubdtype(host.dtype, jnp.integer) or jnp.issubdtype(host.dtype, jnp.floating)):
         raise InputTypeError(f"x must hold real numbers, got dtype {host.dtype}")

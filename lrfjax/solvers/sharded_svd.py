@@ -15,14 +15,14 @@ from lrfjax.solvers.truncated_svd import truncated_svd
 def sharded_svd(x: Array, layout: Layout) -> tuple[Array, Array, Array]:
     """Return all singular triplets of X as ``truncated_svd`` does, without gathering X.
 
-    Each device makes the QR factorization of its rows, X_i = Q_i R_i, and the SVD of all R_i
-    stacked gives that of X, with U_i = Q_i times the rows of its U that belong to R_i; as backward
-    stable as the SVD of the whole (Demmel, Grigori, Hoemmen and Langou, 2012). One triangle of each
-    device is sent to all.
+    Each device computes the QR factorization of its rows, X_i = Q_i R_i. The SVD of the stacked R_i
+    gives that of X: U_i is Q_i times the rows of its U that belong to R_i. This is as backward
+    stable as the SVD of the whole (Demmel, Grigori, Hoemmen and Langou, 2012). Each device sends
+    one triangle to all others.
 
     Args:
-        x: shape (M, N), floating point, within ``jit``; best with N below the rows of a device.
-        layout: of x, its rows cut.
+        x: shape (M, N), floating point, inside ``jit``; best with N below the rows per device.
+        layout: layout of ``x``, with sharded rows.
     """
 
     def local(x: Array) -> tuple[Array, Array, Array]:

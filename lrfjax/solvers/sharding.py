@@ -1,10 +1,9 @@
-"""Many devices: how arrays are placed on them, and how a solve follows the placement.
+"""Many devices: the placement of arrays, and solves that follow it.
 
-A batch cut along its batch axes needs no communication: each device solves its own problems, in
-``jax.shard_map``, since a loop over a sharded axis would fetch every problem to every device. The
-rows of one large matrix are cut by JAX's automatic partitioning: U and X V stay with their rows,
-and a sweep adds X^T U, U^T U and some scalars up over the devices. Both go together on a mesh of
-two axes.
+A batch sharded along its batch axes needs no communication: each device solves its own problems, in
+``jax.shard_map``. (A loop over a sharded axis would fetch every problem to every device.) The rows
+of one large matrix are sharded by JAX's automatic partitioning: U and X V stay with their rows, and
+a sweep sums X^T U, U^T U and some scalars over the devices. A mesh with two axes combines both.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ _Entry = str | tuple[str, ...] | None
 
 
 def shard_batch(x: Any, devices: Sequence[jax.Device] | None = None) -> Array:
-    """Place a batch of matrices over devices, an equal number of them on each.
+    """Shard a batch of matrices over devices, with an equal number of matrices on each.
 
-    ``imf``, ``nmf``, ``svd`` and ``factorize`` then solve on each device the problems that lie
-    there, without any communication, and the results lie as the problems do.
+    ``imf``, ``nmf``, ``svd`` and ``factorize`` then solve each problem on its own device, without
+    any communication. The results lie on the devices of their problems.
 
     Args:
-        x: shape (B, ..., M, N), real numbers, on the host or on devices. Where ``devices`` belong
-            to several processes, every process passes the same array and keeps its share.
-        devices: all devices of all processes by default.
+        x: shape (B, ..., M, N), real numbers, on the host or on devices. If ``devices`` belong to
+            several processes, every process passes the same array and keeps its share.
+        devices: devices to use; by default, all devices of all processes.
 
     Returns:
-        The array, of the same dtype, its first axis cut over a mesh of one axis named "batch".
+        The array, of the same dtype, its first axis sharded over a mesh of one axis named "batch".
 
     Raises:
-        InputError: fewer than three axes, or a B that the number of devices does not divide.
+        InputError: fewer than three axes, or a B that is not a multiple of the number of devices.
         InputTypeError: a wrong type.
 
     Example:
@@ -59,24 +58,24 @@ def shard_batch(x: Any, devices: Sequence[jax.Device] | None = None) -> Array:
 
 
 def shard_rows(x: Any, devices: Sequence[jax.Device] | None = None) -> Array:
-    """Place a matrix over devices, an equal number of its rows on each.
+    """Shard a matrix over devices, with an equal number of rows on each.
 
-    The solvers then keep U with the rows of X and a copy of V on each device. A sweep sends
-    X^T U, U^T U and some scalars between devices, never X or U. Sums over rows are made in another
-    order than on one device: integer data from given ``Factors`` leads to the same integers, as
-    long as all sums are below 2^24; other starts, and real factors, differ by rounding.
+    The solvers then keep U with the rows of X, and a copy of V on each device. A sweep sends
+    X^T U, U^T U and some scalars between devices, never X or U. Sums over rows run in another order
+    than on one device. With integer data and given ``Factors``, the integers are the same as long
+    as all sums are below 2^24. Other starts, and real factors, differ by rounding.
 
     Args:
         x: shape (..., M, N), real numbers, on the host or on devices; best with N much below M.
-            Where ``devices`` belong to several processes, every process passes the same array and
+            If ``devices`` belong to several processes, every process passes the same array and
             keeps its share.
-        devices: all devices of all processes by default.
+        devices: devices to use; by default, all devices of all processes.
 
     Returns:
-        The array, of the same dtype, its axis M cut over a mesh of one axis named "rows".
+        The array, of the same dtype, its axis M sharded over a mesh of one axis named "rows".
 
     Raises:
-        InputError: fewer than two axes, or an M that the number of devices does not divide.
+        InputError: fewer than two axes, or an M that is not a multiple of the number of devices.
         InputTypeError: a wrong type.
 
     Example:
@@ -92,7 +91,7 @@ def shard_rows(x: Any, devices: Sequence[jax.Device] | None = None) -> Array:
 
 
 def _shard(name: str, x: Any, axis: int, axis_name: str, devices: Any) -> Array:
-    """Place an array over devices along one of its axes."""
+    """Shard an array over devices along one of its axes."""
     if devices is None:
         devices = jax.devices()
     if not isinstance(devices, Sequence) or not all(isinstance(d, jax.Device) for d in devices):
@@ -109,7 +108,7 @@ def _shard(name: str, x: Any, axis: int, axis_name: str, devices: Any) -> Array:
 
 
 def _put(x: Any, sharding: NamedSharding) -> Array:
-    """Place an array, which every process has the whole of unless it spans processes already."""
+    """Place an array; every process has all of it, unless it spans processes already."""
     if isinstance(x, jax.Array):
         if x.sharding.is_equivalent_to(sharding, x.ndim):
             return x
@@ -122,11 +121,11 @@ def _put(x: Any, sharding: NamedSharding) -> Array:
 
 @dataclass(frozen=True)
 class Layout:
-    """How X lies over several devices; static in a solve.
+    """The placement of X on several devices; static in a solve.
 
     Attributes:
-        mesh: the devices, all axes of the type Auto.
-        batch: for each batch axis of X the names of the axes of the mesh that cut it, or None.
+        mesh: the devices, with all axes of the type Auto.
+        batch: for each batch axis of X, the names of the mesh axes that shard it, or None.
         rows: the same for the axis M.
         columns: the same for the axis N.
     """
@@ -138,17 +137,17 @@ class Layout:
 
     @property
     def cuts_batch(self) -> bool:
-        """Whether any batch axis is cut."""
+        """Whether any batch axis is sharded."""
         return any(_names(entry) for entry in self.batch)
 
     def put(self, x: Any, *matrix_axes: _Entry) -> Any:
-        """Place an array of the batch axes of X and ``matrix_axes`` as X lies."""
+        """Place an array with the batch axes of X like X, its other axes by ``matrix_axes``."""
         if x is None or not checks.is_concrete(x):
             return x
         return _put(x, self._sharding(*matrix_axes))
 
     def put_factors(self, factors: Factors) -> Factors:
-        """Place factors: U as the rows of X lie, V as its columns."""
+        """Place factors: U like the rows of X, V like its columns."""
         return Factors(
             self.put(factors.u, self.rows, None),
             self.put(factors.v, self.columns, None),
@@ -157,7 +156,7 @@ class Layout:
         )
 
     def constrain(self, result: Result) -> Result:
-        """Fix, inside jit, how a result lies: factors as above, all else with its batch axes."""
+        """Fix the placement of a result inside jit: factors as above, the rest by batch axes."""
 
         def fix(a: Array, side: _Entry = None) -> Array:
             middle = [None] * (a.ndim - len(self.batch) - 2)
@@ -177,10 +176,10 @@ class Layout:
 
 
 def layout_of(x: Any) -> Layout | None:
-    """Return how a matrix or a batch lies over devices, or None where JAX is left to decide.
+    """Return the layout of a matrix or a batch over devices, or None to leave it to JAX.
 
-    That is on one device, inside ``jit``, where nothing is known, and for shardings other than
-    ``NamedSharding``.
+    JAX decides on one device, for shardings other than ``NamedSharding``, and inside ``jit``, where
+    the placement is unknown.
     """
     if not checks.lies_on_several_devices(x) or not isinstance(x.sharding, NamedSharding):
         return None
@@ -191,13 +190,13 @@ def layout_of(x: Any) -> Layout | None:
 def over_devices(
     program: Callable[[Any, Any], Result], layout: Layout, batched: Any, shared: Any
 ) -> Result:
-    """Run the program of a matrix or a flat batch on each device, or partitioned, inside jit.
+    """Run a program on the problems of each device, or partitioned by JAX; called inside jit.
 
     Args:
-        program: takes what is batched, with at most one batch axis, and what is shared.
-        layout: of X.
-        batched: a pytree of arrays with the batch axes of X in front.
-        shared: a pytree of all that the problems have in common.
+        program: function of a pytree like ``batched``, with at most one batch axis, and ``shared``.
+        layout: layout of X.
+        batched: pytree of arrays with the leading batch axes of X.
+        shared: pytree of the arguments that all problems have in common.
     """
     depth = len(layout.batch)
 
@@ -212,7 +211,7 @@ def over_devices(
         return result
 
     def gather(a: Array) -> Array:
-        # Within shard_map the mesh is another, in which the axes of the batch are not Auto.
+        # Inside shard_map there is another mesh, in which the batch axes are not Auto.
         mesh = jax.sharding.get_abstract_mesh() if layout.cuts_batch else layout.mesh
         return lax.with_sharding_constraint(a, NamedSharding(mesh, PartitionSpec()))
 
@@ -237,16 +236,16 @@ def _names(entry: _Entry) -> tuple[str, ...]:
 
 
 def _auto(mesh: Any) -> Mesh:
-    """Return a mesh of the same devices and names whose axes JAX partitions by itself."""
+    """Return a mesh of the same devices and axis names, with all axes of the type Auto."""
     return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
 
 
 def on_auto_mesh(solver: Callable[P, Result]) -> Callable[P, Result]:
-    """Let a front door take arrays of any mesh, also of one with Explicit axes.
+    """Make a front door accept arrays on any mesh, including meshes with Explicit axes.
 
-    In the types of such arrays the mesh is written down, and every operation on them has to say how
-    its result lies. The solvers leave this to JAX, so they see the same devices as a mesh with Auto
-    axes; the results go back to the mesh that was given.
+    The type of an array on Explicit axes contains its sharding, and every operation has to state
+    that of its result. The solvers leave this to JAX: they see the same devices as a mesh with Auto
+    axes, and the results move back to the original mesh.
     """
 
     @functools.wraps(solver)

@@ -1,4 +1,4 @@
-"""When a solver has converged."""
+"""The stopping tests: tolerances, and the decision whether a solver has converged."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lrfjax.types import History
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Tolerances:
-    """What counts as converged; 0 turns a test off.
+    """The tolerances of the stopping tests; 0 turns a test off.
 
     Attributes:
-        objective: stop when it falls by no more than this share of itself, from one entry of the
-            history to the next.
-        change: stop when neither factor changes by more than this share of itself, likewise.
-        gradient: stop when the norm of the projected gradient is at most this share of that of the
-            start (Lin, 2007, section 5).
+        objective: stop when the objective falls by no more than this share of itself, from one
+            entry of the history to the next.
+        change: stop when neither factor changes by more than this share of its norm, likewise.
+        gradient: stop when the norm of the projected gradient is at most this share of its value at
+            the start (Lin, 2007, section 5).
     """
 
     objective: Array
@@ -32,17 +32,17 @@ class Tolerances:
 def has_converged(
     first: History, before: History, after: History, tolerances: Tolerances, is_comparable: Array
 ) -> Array:
-    """Return whether a sweep was the last one needed.
+    """Return True if a solver can stop at an entry of the history.
 
-    A sweep that changed no integer is a fixed point.
+    It always stops at a fixed point, where no integer has changed.
 
     Args:
         first: entry 0.
-        before: the entry before.
-        after: the one to be judged. Tests of what it does not hold are not made.
-        tolerances: of the tests.
-        is_comparable: whether the sweeps between them set off from the factors of ``before``;
-            otherwise the tolerances are not tested.
+        before: previous entry.
+        after: entry to test. A test is skipped if this entry lacks its field.
+        tolerances: tolerances of the tests.
+        is_comparable: whether the sweeps between the two entries started from the factors of
+            ``before``; otherwise the tolerances are not tested.
     """
 
     def test(tolerance: Array, value: Array, reference: Array | float) -> Array:

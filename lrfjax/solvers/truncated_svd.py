@@ -16,17 +16,17 @@ from lrfjax.solvers.initialize import fix_signs
 def truncated_svd(x: Any, rank: int | None = None) -> tuple[Array, Array, Array]:
     """Return the leading singular triplets, X ~ U diag(s) V^T, with reproducible signs.
 
-    Computed by a backward-stable singular value decomposition (LAPACK on CPU), not through a Gram
+    Computed by a backward-stable singular value decomposition (LAPACK on CPU), not from a Gram
     matrix: small singular values are as accurate as the dtype allows.
 
     Args:
         x: shape (..., M, N), floating point. Empty matrices are allowed here.
-        rank: how many triplets, at most min(M, N); all of them by default. Static.
+        rank: number of triplets, at most min(M, N); all by default. Static.
 
     Returns:
-        U of shape (..., M, rank) and V of shape (..., N, rank), both with orthonormal columns, and
-        s of shape (..., rank) between them in the tuple, non-negative and falling. The largest
-        entry of each column of V is positive.
+        The tuple (U, s, V). U of shape (..., M, rank) and V of shape (..., N, rank) have
+        orthonormal columns; s of shape (..., rank) is non-negative and falling. The entry of
+        largest magnitude in each column of V is positive.
 
     Raises:
         InputError: a rank out of range, or fewer than two axes.

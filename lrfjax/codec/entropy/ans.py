@@ -1,11 +1,11 @@
-"""Asymmetric numeral systems over tables of integer frequencies: symbols to bytes and back.
+"""Asymmetric numeral systems: symbols to bytes and back, with static tables.
 
-A state of 64 bits, words of 32 bits, frequencies that sum to 2^24 (Duda, arXiv 1311.2540; the
-layout is that of the ``AnsCoder`` of ``constriction``, which does the work where it is installed).
-Where it is not, plain Python integers make and read the same bytes: that is the reference.
+The coder has a state of 64 bits, words of 32 bits, and integer frequencies that sum to 2^24 (Duda,
+arXiv 1311.2540). The byte layout is that of ``AnsCoder`` in ``constriction``, which does the work
+if it is installed. Otherwise a reference in Python integers writes and reads the same bytes.
 
-The coder is a stack. The encoder takes symbols in the order in which the decoder asks for them,
-keeps them, and pushes them last to first at the end.
+The coder is a stack. ``SymbolEncoder`` collects symbols in decoding order and pushes them in
+reverse at the end.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ TOTAL = 1 << PRECISION
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """How often each symbol 0, 1, ..., n - 1 occurs.
+    """The frequencies of the symbols 0, 1, ..., n - 1.
 
     Attributes:
-        frequencies: shape (n,), int64, each at least 1, their sum ``TOTAL``, 2 <= n <= 2^16.
+        frequencies: shape (n,), int64, each at least 1, with sum ``TOTAL``; 2 <= n <= 2^16.
     """
 
     frequencies: np.ndarray
@@ -49,30 +49,30 @@ class Table:
 
     @cached_property
     def model(self) -> Any:
-        """The table as ``constriction`` takes it: exact, since it adds 1 to each of these."""
+        """The model for ``constriction``, which adds 1 to each frequency; so it is exact."""
         return constriction.stream.model.Categorical(
             (self.frequencies - 1).astype(np.float64), perfect=False
         )
 
     @cached_property
     def starts(self) -> list[int]:
-        """The sum of the frequencies before each symbol, and of all of them."""
+        """The cumulative frequency before each symbol, and the total."""
         return [0, *np.cumsum(self.frequencies).tolist()]
 
     @cached_property
     def bits(self) -> np.ndarray:
-        """What each symbol costs in bits, float32."""
+        """The cost of each symbol in bits, float32."""
         return (PRECISION - np.log2(self.frequencies)).astype(np.float32)
 
 
 def table_from_counts(counts: np.ndarray) -> Table:
-    """Return the table closest to counts, by integer arithmetic.
+    """Return the table with frequencies proportional to counts, by integer arithmetic.
 
-    Each symbol gets 1 and its share of the rest, rounded down; the most frequent (the first of
-    them) takes what is left over.
+    Each symbol gets 1 plus its share of the rest, rounded down. The remainder goes to the first of
+    the most frequent symbols.
 
     Args:
-        counts: shape (n,), integers, not negative, their sum from 1 to 2^38.
+        counts: shape (n,), non-negative integers with a sum from 1 to 2^38.
 
     Example:
         >>> table_from_counts(np.array([3, 1])).frequencies.tolist()
@@ -86,22 +86,22 @@ def table_from_counts(counts: np.ndarray) -> Table:
 
 @functools.lru_cache(maxsize=16)
 def uniform(size: int) -> Table:
-    """Return the table of ``size`` symbols, a power of two, that are all alike."""
+    """Return the table of ``size`` equally frequent symbols, a power of two."""
     return Table(np.full(size, TOTAL // size))
 
 
 class SymbolEncoder:
-    """Collects symbols; ``finish`` makes bytes of them."""
+    """Collects symbols; ``finish`` codes them to bytes."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[np.ndarray, Table]] = []
 
     def put(self, symbols: np.ndarray, table: Table) -> None:
-        """Append symbols, shape (n,), integers from 0 to the size of the table less one."""
+        """Append symbols, shape (n,), integers from 0 to the size of the table minus 1."""
         self._parts.append((symbols, table))
 
     def finish(self, backend: type[_Stack] | None = None) -> bytes:
-        """Return the bytes of all symbols, a multiple of four."""
+        """Return the bytes of all symbols; their number is a multiple of four."""
         stack = (backend or default_backend())(np.zeros(0, np.uint32))
         for symbols, table in reversed(self._parts):
             stack.push(symbols, table)
@@ -112,11 +112,11 @@ class SymbolDecoder:
     """Reads symbols from the bytes of a ``SymbolEncoder``, in the same order.
 
     Args:
-        data: a multiple of four bytes.
-        backend: what does the work; the fastest there is by default.
+        data: bytes, a multiple of four.
+        backend: implementation of the coder, by default ``default_backend()``.
 
     Raises:
-        FormatError: if these cannot be such bytes.
+        FormatError: if no encoder writes such bytes.
     """
 
     def __init__(self, data: bytes, backend: type[_Stack] | None = None) -> None:
@@ -126,11 +126,11 @@ class SymbolDecoder:
         self._stack = (backend or default_backend())(words.astype(np.uint32))
 
     def take(self, count: int, table: Table) -> np.ndarray:
-        """Return the next ``count`` symbols, int32. Damaged data gives other symbols."""
+        """Return the next ``count`` symbols, int32. Damaged data gives wrong symbols."""
         return self._stack.pop(count, table)
 
     def finish(self) -> None:
-        """Raise FormatError unless all that was written has been read."""
+        """Raise FormatError unless all symbols have been read."""
         if not self._stack.is_empty():
             raise FormatError("the coded symbols do not end where they should")
 
@@ -150,7 +150,7 @@ class CompiledStack:
         self._coder = constriction.stream.stack.AnsCoder(words)
 
     def push(self, symbols: np.ndarray, table: Table) -> None:
-        """Push symbols so that ``pop`` returns them in the order given."""
+        """Push symbols so that ``pop`` returns them in this order."""
         if len(symbols):
             self._coder.encode_reverse(np.ascontiguousarray(symbols, np.int32), table.model)
 
@@ -161,16 +161,16 @@ class CompiledStack:
         return self._coder.decode(table.model, count)
 
     def words(self) -> np.ndarray:
-        """Return all that was pushed."""
+        """Return the words of the stack."""
         return self._coder.get_compressed()
 
     def is_empty(self) -> bool:
-        """Return whether all that was pushed has been popped."""
+        """Return whether all symbols have been popped."""
         return bool(self._coder.is_empty())
 
 
 class ReferenceStack:
-    """The same in Python integers, some 100 times slower."""
+    """The same coder in Python integers, about 100 times slower."""
 
     def __init__(self, words: np.ndarray) -> None:
         self._words = words.tolist()
@@ -180,7 +180,7 @@ class ReferenceStack:
                 self._state = self._state << 32 | self._words.pop()
 
     def push(self, symbols: np.ndarray, table: Table) -> None:
-        """Push symbols so that ``pop`` returns them in the order given."""
+        """Push symbols so that ``pop`` returns them in this order."""
         starts, state = table.starts, self._state
         for symbol in reversed(symbols.tolist()):
             start, frequency = starts[symbol], starts[symbol + 1] - starts[symbol]
@@ -206,7 +206,7 @@ class ReferenceStack:
         return out
 
     def words(self) -> np.ndarray:
-        """Return all that was pushed."""
+        """Return the words of the stack."""
         words, state = list(self._words), self._state
         while state:
             words.append(state & 0xFFFFFFFF)
@@ -214,10 +214,10 @@ class ReferenceStack:
         return np.array(words, np.uint32)
 
     def is_empty(self) -> bool:
-        """Return whether all that was pushed has been popped."""
+        """Return whether all symbols have been popped."""
         return not self._words and self._state == 0
 
 
 def default_backend() -> type[_Stack]:
-    """Return the compiled coder where there is one, and the reference otherwise."""
+    """Return the compiled coder if ``constriction`` is installed, otherwise the reference."""
     return ReferenceStack if constriction is None else CompiledStack

@@ -1,7 +1,7 @@
-"""A grid of cells in two colours, so that half of it can be decoded at once.
+"""A grid of cells in two colours, each of which is decoded at once.
 
-Cells (i, j) with i + j even are the first colour, the others the second; within a colour they are
-in row-major order. All neighbours of a cell have the other colour.
+Cells (i, j) with i + j even have the first colour, the others the second. Cells of a colour are in
+row-major order. All neighbours of a cell have the other colour.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Checkerboard:
-    """Where the cells of each colour are, and their neighbours.
+    """The cells of each colour and the positions of their neighbours.
 
     Attributes:
-        cells: for both colours the row-major indices of the cells, int64.
-        vertical: for both colours, shape (2, n): where the cells above and below are among those
-            of the other colour. Beyond the edge it is their number, one past the last.
+        cells: row-major indices of the cells of each colour, int64.
+        vertical: for each colour, shape (2, n): positions of the cells above and below among the m
+            cells of the other colour. A neighbour outside the grid has position m.
         horizontal: the same for the cells to the left and to the right.
     """
 
@@ -35,7 +35,7 @@ def checkerboard(height: int, width: int) -> Checkerboard:
     cells = (np.flatnonzero(color == 0), np.flatnonzero(color == 1))
     vertical, horizontal = [], []
     for c in (0, 1):
-        # The place of each cell among the other colour, in a frame that stands for what is outside.
+        # Positions among the cells of the other colour; the frame stands for the outside.
         other = cells[1 - c]
         place = np.full((height + 2, width + 2), len(other))
         place[1:-1, 1:-1].flat[other] = np.arange(len(other))
@@ -46,11 +46,11 @@ def checkerboard(height: int, width: int) -> Checkerboard:
 
 
 def add_neighbors(other: np.ndarray, pair: np.ndarray) -> np.ndarray:
-    """Sum a pair of neighbours of each cell.
+    """Return the sum over a pair of neighbours of each cell.
 
     Args:
-        other: shape (m + 1, k), values in the m cells of the other colour, and 0 in the last.
-        pair: shape (2, n), from ``Checkerboard``.
+        other: shape (m + 1, k), values in the m cells of the other colour, with a last row of 0.
+        pair: shape (2, n), positions of the neighbours from ``Checkerboard``.
 
     Returns:
         Shape (n, k).

@@ -1,32 +1,33 @@
-"""What a magnitude does to the rate of the entries whose contexts it is in.
+"""The derivative of the rate of later entries with respect to each magnitude.
 
-``magnitudes.decide`` weighs the bits of an entry itself. But a larger magnitude also raises what is
-expected of others: that is cheap where they are large too, and dear where they are 0. Here the
-derivative of their bits is carried back through the weights of the contexts: the same products as
-in ``dictionary_coder``, transposed. With it the encoder decides a second time.
+``magnitudes.decide`` counts the bits of an entry itself. A larger magnitude also raises the
+expected magnitude of the entries whose contexts contain it. That saves bits if they are large and
+costs bits if they are 0. This module carries the derivative of their bits back through the context
+weights, by the transposed products of ``dictionary_coder``. The encoder uses it in its next pass.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.entropy.checkerboard import add_neighbors, checkerboard
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, product
-from lrfjax.codec.entropy.frequency_contexts import BANDS, WEIGHT_ONE
+from lrfjax.codec.entropy.frequency_contexts import WEIGHT_ONE
 from lrfjax.codec.entropy.magnitudes import ESCAPE, class_centers
 from lrfjax.codec.entropy.trained import band_contexts
 
 
 def slopes(values: np.ndarray, classes: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Return by how much an entry's bits grow with its expected magnitude, float32.
+    """Return the derivative of each entry's bits by its expected magnitude, float32.
 
     Args:
-        values: magnitudes.
-        classes: of the same shape.
+        values: magnitudes, any shape.
+        classes: same shape, class of each magnitude.
         bits: shape (classes, ESCAPE + 1), the cost of each symbol.
     """
     centers = class_centers()
-    # Differences between the classes on both sides, which a class in itself does not have.
+    # Bits are constant within a class, so take differences between neighbouring classes.
     change = np.gradient(bits, centers, axis=0).astype(np.float32)
     return change[classes, np.minimum(values, ESCAPE)]
 
@@ -35,10 +36,10 @@ def rate_gradient(source: DecidingSource) -> list[np.ndarray]:
     """Return the derivative of the bits of all other entries with respect to each magnitude.
 
     Args:
-        source: after a walk.
+        source: source of the entries after a walk.
 
     Returns:
-        For both colours, shape (planes, n, columns), float32, in bits for each unit of magnitude.
+        For each colour, shape (planes, n, columns), float32, in bits per unit of magnitude.
     """
     board = checkerboard(*source.stack.grid)
     planes, columns = len(source.stack.bands), source.stack.num_columns
@@ -66,14 +67,14 @@ def rate_gradient(source: DecidingSource) -> list[np.ndarray]:
                     horizontal[plane][color][:, span] += g * context.own_horizontal
                 beside = g * context.beside
                 for earlier, (window, weights) in enumerate(context.planes):
-                    # As in the walk, weights reach into bands that may have no columns here.
+                    # As in the walk, weights may extend beyond the coded columns.
                     part = own[earlier][color][:, window]
                     part += product(g, weights[: part.shape[1]].T)
                     vertical[earlier][color][:, span] += beside
                     horizontal[earlier][color][:, span] += beside
     for plane in range(planes):
         for color in (0, 1):
-            # Being a neighbour is mutual, so sums over neighbours are their own transpose.
+            # The neighbour relation is symmetric, so sums over neighbours are their own transpose.
             total = own[plane][color]
             for sums, pairs in ((vertical, board.vertical), (horizontal, board.horizontal)):
                 other = np.pad(sums[plane][1 - color], ((0, 1), (0, 0)))

@@ -1,7 +1,7 @@
-"""The entropy coder of the paper: each factor column deflated on its own (RFC 1951).
+"""The entropy coder of the paper: each factor column is a deflate stream (RFC 1951).
 
-Entries are stored as offsets from the lower bound, one byte each, or two (little-endian) where the
-range needs it. Deflate streams end themselves, so they follow each other without lengths.
+An entry is stored as its offset from the lower bound, in one byte, or in two (little-endian) if the
+range needs them. Deflate streams mark their own ends, so the file stores no lengths.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lrfjax.codec.quantize import Range
 from lrfjax.errors import FormatError
 
 MAX_SPAN = 0xFFFF
-"""The widest range of entries that two bytes hold."""
+"""The largest span of entries that fits into two bytes."""
 
 
 def _dtype(limits: Range) -> np.dtype:
@@ -25,8 +25,8 @@ def encode_columns(matrix: np.ndarray, limits: Range) -> list[bytes]:
     """Return one raw deflate stream for each column.
 
     Args:
-        matrix: shape (L, R), integers in ``limits``, whose span is at most ``MAX_SPAN``.
-        limits: the range of the entries.
+        matrix: shape (L, R), integers in ``limits``.
+        limits: range of the entries, with a span of at most ``MAX_SPAN``.
     """
     columns = np.ascontiguousarray((matrix - limits.lower).T.astype(_dtype(limits)))
     streams = []
@@ -39,16 +39,16 @@ def encode_columns(matrix: np.ndarray, limits: Range) -> list[bytes]:
 def decode_columns(
     data: bytes, start: int, shape: tuple[int, int], limits: Range
 ) -> tuple[np.ndarray, list[int]]:
-    """Read the columns of a matrix: the inverse of ``encode_columns``.
+    """Return the matrix of deflate streams: the inverse of ``encode_columns``.
 
     Args:
-        data: deflate streams, one after the other.
-        start: where the first begins.
+        data: concatenated deflate streams.
+        start: position of the first stream.
         shape: (L, R) of the matrix.
-        limits: the range of the entries.
+        limits: range of the entries.
 
     Returns:
-        The matrix, int32, and the position after each column.
+        The matrix, int32, and the position after each stream.
 
     Raises:
         FormatError: if a stream is broken, has the wrong length or an entry outside the range.
@@ -56,7 +56,7 @@ def decode_columns(
     length, rank = shape
     dtype = _dtype(limits)
     num_bytes = length * dtype.itemsize
-    # No deflate coder needs more; bounding the input keeps zlib from copying all that follows.
+    # No stream is longer. The bound keeps zlib from copying the rest of the data.
     window = num_bytes + num_bytes // 8 + 64
     matrix = np.empty((rank, length), np.int32)
     ends = []

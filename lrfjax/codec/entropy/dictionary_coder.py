@@ -1,9 +1,9 @@
-"""Coding of U for the dictionaries: plane by plane, bands of columns, two colours of cells.
+"""Coding of U with a dictionary: plane by plane, band by band, one colour of cells at a time.
 
-``walk`` goes through a factor in the order of the file and works out the class of every entry from
-those before it. Its source either decodes the entries or, in the encoder, decides them on the way:
-the class gives what each choice costs, so the encoder takes the one with the least distortion plus
-rate (``DecidingSource``).
+``walk`` visits the entries of U in file order and derives the class of each from earlier entries.
+Its source either decodes the entries (``DecodingSource``) or decides them (``DecidingSource``). The
+class gives the cost of every choice, so the encoder takes the one with the least distortion plus
+rate.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from typing import Protocol
 
 import numpy as np
 
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.entropy import interlaced, magnitudes
 from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder
 from lrfjax.codec.entropy.checkerboard import Checkerboard, add_neighbors, checkerboard
-from lrfjax.codec.entropy.frequency_contexts import BANDS, MAX_MAGNITUDE
+from lrfjax.codec.entropy.frequency_contexts import MAX_MAGNITUDE
 from lrfjax.codec.entropy.magnitudes import MAX_ENTRY, ClassTables, classes_of
 from lrfjax.codec.entropy.trained import band_contexts, band_tables, mean_tables
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What both sides know of U before its entries.
+    """The description of U that encoder and decoder share before its entries.
 
     Attributes:
-        grid: (rows, columns) of the cells, one patch each.
-        bands: for each plane, how many bands of columns are coded; the rest are 0. The first band
-            is the column of means.
-        steps: for each plane, of its entries, in 1/16 gray levels.
-        skip: entries of lower classes are 0 and not coded.
+        grid: (rows, columns) of the cells, one per patch.
+        bands: number of coded bands of each plane; columns of other bands are 0. The first band is
+            the column of means.
+        steps: quantization step of each plane, in 1/16 gray levels.
+        skip: the lowest coded class; entries of lower classes are 0.
     """
 
     grid: tuple[int, int]
@@ -40,12 +41,12 @@ class Stack:
 
     @property
     def num_columns(self) -> int:
-        """How many columns of U are coded, for the plane with the most."""
+        """The largest number of coded columns of U over the planes."""
         return max(BANDS[n - 1][1] for n in self.bands)
 
 
 class Source(interlaced.ResidualSource, Protocol):
-    """What ``walk`` asks for the entries."""
+    """The source of the entries for ``walk``."""
 
     def band(
         self, plane: int, color: int, band: int, classes: np.ndarray, tables: ClassTables
@@ -53,9 +54,9 @@ class Source(interlaced.ResidualSource, Protocol):
         """Return the magnitudes of a band in the cells of a colour, integers, shape (n, k)."""
 
     def end_of_plane(self, plane: int, by_color: list[np.ndarray]) -> list[np.ndarray]:
-        """Return the entries whose magnitudes are given, two arrays of shape (n, k), integers.
+        """Return the signed entries of given magnitudes, integers, shape (n, k) for each colour.
 
-        Fewer columns may come back: then those left out are 0, for all that follows as well.
+        The source may return fewer columns. The others are then 0, also in later contexts.
         """
 
 
@@ -63,18 +64,18 @@ def walk(source: Source, stack: Stack) -> np.ndarray:
     """Return U.
 
     Args:
-        source: of its entries.
-        stack: what is known of it.
+        source: source of the entries.
+        stack: description of U.
 
     Returns:
-        Shape (planes, cells, columns), int16, cells in row-major order. Columns that are not coded
-        for a plane are 0.
+        Shape (planes, cells, columns), int16, cells in row-major order. Columns that a plane does
+        not code are 0.
     """
     height, width = stack.grid
     board = checkerboard(height, width)
     planes = len(stack.bands)
     out = np.zeros((planes, height * width, stack.num_columns), np.int16)
-    means = interlaced.code(source, (planes, height, width), mean_tables()[: interlaced.NUM_KINDS])
+    means = interlaced.code(source, (planes, height, width), mean_tables())
     out[:, :, 0] = means.reshape(planes, -1)
     before: list[_Magnitudes] = []
     for plane, bands in enumerate(stack.bands):
@@ -104,10 +105,11 @@ def walk(source: Source, stack: Stack) -> np.ndarray:
 
 
 class _Magnitudes:
-    """What is decoded of a plane, as contexts take it: magnitudes, and sums over neighbours.
+    """The decoded magnitudes of a plane, and their sums over neighbours, as inputs of contexts.
 
-    For both colours: ``own`` has shape (n + 1, columns) with a last row of zeros for what is
-    outside, ``vertical`` and ``horizontal`` (n, columns). All float32 holding small integers.
+    For each colour, ``own`` has shape (n + 1, columns), with a last row of zeros for cells outside
+    the grid. ``vertical`` and ``horizontal`` have shape (n, columns). All are float32 arrays of
+    small integers.
     """
 
     def __init__(self, board: Checkerboard, columns: int) -> None:
@@ -118,13 +120,13 @@ class _Magnitudes:
         self.horizontal = [np.zeros((n, columns), np.float32) for n in sizes]
 
     def set_color(self, color: int, columns: slice, entries: np.ndarray) -> None:
-        """Store the magnitudes of one colour, and sum them up for the other."""
+        """Store the magnitudes of a colour; for the first, sum them over neighbours."""
         self.own[color][:-1, columns] = np.minimum(entries, MAX_MAGNITUDE)
         if color == 0:
             self.sum_neighbors(1, columns)
 
     def sum_neighbors(self, color: int, columns: slice) -> None:
-        """Sum up the neighbours of the cells of a colour."""
+        """Update the sums over the neighbours of the cells of a colour."""
         other = self.own[1 - color][:, columns]
         self.vertical[color][:, columns] = add_neighbors(other, self.board.vertical[color])
         self.horizontal[color][:, columns] = add_neighbors(other, self.board.horizontal[color])
@@ -153,7 +155,7 @@ def _expect(
         expected += context.own_vertical * known.vertical[color][:, columns]
         expected += context.own_horizontal * known.horizontal[color][:, columns]
     for (window, weights), other in zip(context.planes, before, strict=True):
-        # Weights reach into the next band, which may have no columns here.
+        # Weights may extend beyond the coded columns.
         own = other.own[color][:-1, window]
         expected += product(own, weights[: own.shape[1]])
         beside = other.vertical[color][:, columns] + other.horizontal[color][:, columns]
@@ -166,9 +168,10 @@ _ONE_THREAD = 1 << 18
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return ``a @ b``, in parts that BLAS does not share out among threads.
+    """Return ``a @ b``, computed in parts that BLAS runs on one thread.
 
-    They are too small to gain from that, and threads that wait for more keep others from working.
+    The products are too small to gain from more threads, and idle BLAS threads slow down the
+    threads of other tiles.
     """
     rows = max(_ONE_THREAD // max(b.size, 1), 1)
     if rows >= len(a):
@@ -180,7 +183,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class DecodingSource(interlaced.ResidualReader):
-    """Reads the entries from a file."""
+    """Decodes the entries from a file."""
 
     def __init__(self, decoder: SymbolDecoder, stack: Stack) -> None:
         super().__init__(decoder)
@@ -199,14 +202,14 @@ class DecodingSource(interlaced.ResidualReader):
 
 @dataclass
 class _Record:
-    """A band of a plane and colour, as the encoder decided it: its symbols, and what they cost.
+    """The decided entries of a band, for one plane and colour, and their cost.
 
     Attributes:
         values: magnitudes, shape (n, k).
-        classes: the same shape.
-        tables: of the classes.
-        bits: with signs.
-        gain: by how much the squared error is less than that of zeros, in squared steps.
+        classes: classes of the magnitudes, same shape.
+        tables: tables of the classes.
+        bits: cost in bits, signs included.
+        gain: reduction of the squared error relative to zeros, in squared steps.
     """
 
     values: np.ndarray
@@ -217,18 +220,18 @@ class _Record:
 
 
 class DecidingSource:
-    """Decides the entries: rounds the means, and for the rest minimises distortion plus rate.
+    """Decides the entries: rounds the means, and minimises distortion plus rate for the rest.
 
     Args:
-        ratios: shape (planes, cells, columns), float32: what U would be if it were not rounded.
-        stack: what is known of U.
-        lagrangian: what a bit is worth, in squared steps.
-        price: for both colours what a unit of magnitude costs other entries, in bits, shape
-            (planes, n, columns); see ``context_gradient``.
+        ratios: shape (planes, cells, columns), float32, real-valued U.
+        stack: description of U.
+        lagrangian: Lagrange multiplier of the rate, in squared steps per bit.
+        price: for each colour, shape (planes, n, columns), bits that a unit of magnitude adds to
+            the cost of other entries; see ``context_gradient``.
 
     Attributes:
-        targets: for both colours the ratios of its cells.
-        records: for each plane, band from the second on, and colour, what was decided.
+        targets: real-valued U in the cells of each colour.
+        records: decided entries, by plane, band (from the second on) and colour.
     """
 
     def __init__(
@@ -281,10 +284,10 @@ class DecidingSource:
         return values
 
     def end_of_plane(self, plane: int, by_color: list[np.ndarray]) -> list[np.ndarray]:
-        """See ``Source``; leaves out the last bands where they cost more than they gain."""
+        """See ``Source``; drops the last bands if they cost more than they gain."""
         bands = self.records[plane]
         worth = [sum(r.gain - self.lagrangian * r.bits for r in colors) for colors in bands]
-        # The best number of bands to keep is where the sum of what they are worth peaks.
+        # Keep the bands up to the peak of their cumulative worth.
         del bands[int(np.argmax(np.cumsum([0.0, *worth]))) :]
         last = BANDS[len(bands)][1]
         self._signed[plane] = [
@@ -294,7 +297,7 @@ class DecidingSource:
         return self._signed[plane]
 
     def used_bands(self) -> tuple[int, ...]:
-        """Return for each plane how many bands are kept."""
+        """Return the number of bands that each plane keeps."""
         return tuple(1 + len(bands) for bands in self.records)
 
     def write(self, out: SymbolEncoder) -> None:

@@ -1,10 +1,11 @@
-"""Coding of a factor whose columns are not known beforehand: U or V of a learned factorization.
+"""Coding of a learned factor: U or V whose columns have no fixed meaning.
 
-A column is a small image: over the patches for U, over the pixels of a patch for V. The first is
-smooth and coded as ``interlaced`` does; the others follow one by one, the first colour of the
-checkerboard before the second. What is expected of a magnitude is the mean of its column, which is
-in the file, times how lively the place is: magnitudes there and next to it in the columns before,
-and for the second colour those around it in the same column, each over the mean of its column.
+A column is a small image, over the patches for U and over the pixels of a patch for V. The first
+column is smooth and coded by ``interlaced``. The others follow one by one, the first colour of the
+checkerboard before the second. The expected magnitude of an entry is the mean magnitude of its
+column, which the file holds, times the local activity. Activity is a weighted sum of magnitudes
+relative to their column's mean: in the same and neighbouring cells of earlier columns and, for the
+second colour, in the neighbouring cells of the same column.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from lrfjax.codec.entropy.magnitudes import ClassTables, classes_of
 from lrfjax.codec.entropy.trained import factor_tables, factor_weights, mean_tables
 
 MEAN_UNIT = 16
-"""Means of columns are multiples of 1/16."""
+"""The inverse of the unit of column means, 1/16."""
 
 RECENT = 4
-"""How many of the columns before count on their own; all of them count together."""
+"""The number of recent columns with features of their own; other features sum over all columns."""
 
 _ONE = 256
 _MOST = 24
 
 
 class Source(interlaced.ResidualSource, Protocol):
-    """What ``walk`` asks for the columns after the first."""
+    """The source of the columns after the first for ``walk``."""
 
     def mean(self, column: int) -> int:
-        """Return the mean magnitude of a column, in 1/16, 0 if it is all 0."""
+        """Return the mean magnitude of a column, in 1/16; 0 if the column is zero."""
 
     def magnitudes(
         self, column: int, color: int, classes: np.ndarray, tables: ClassTables
@@ -42,17 +43,18 @@ class Source(interlaced.ResidualSource, Protocol):
         """Return the magnitudes of a column in the cells of a colour, integers, shape (n,)."""
 
     def entries(self, column: int, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the entries of a column whose magnitudes are given, shape (cells,)."""
+        """Return the signed entries of a column of given magnitudes, shape (cells,)."""
 
 
 @dataclass
 class Activity:
-    """How lively each cell of a colour is: sums over the columns so far, in 1/256 of their means.
+    """The activity of each cell: magnitudes of the columns so far, in 1/256 of the column's mean.
 
     Attributes:
-        recent: for both colours, the last few columns, each of shape (n + 1,), 0 at the end.
-        total: their sum over all columns.
-        count: how many columns there are.
+        board: the checkerboard of the grid.
+        recent: for each colour, the last few columns, each of shape (n + 1,) with a last 0.
+        total: for each colour, the sum over all columns, shape (n + 1,).
+        count: number of columns so far.
     """
 
     board: Checkerboard
@@ -64,12 +66,12 @@ class Activity:
         self.total = [np.zeros(len(c) + 1, np.int64) for c in self.board.cells]
 
     def relative(self, magnitudes: np.ndarray, mean: int) -> np.ndarray:
-        """Return magnitudes over the mean of their column, with a 0 at the end."""
+        """Return magnitudes relative to the mean of their column, with a 0 appended."""
         bounded = np.minimum(magnitudes.astype(np.int64) * (MEAN_UNIT * _ONE), _MOST * _ONE * mean)
         return np.append(bounded // mean, 0)
 
     def add(self, by_color: list[np.ndarray], mean: int) -> None:
-        """Take in a column."""
+        """Add a column."""
         for color in (0, 1):
             part = self.relative(by_color[color], mean)
             self.recent[color].append(part)
@@ -78,11 +80,12 @@ class Activity:
         self.count += 1
 
     def features(self, color: int, own: np.ndarray | None) -> np.ndarray:
-        """Return what the expected magnitude is a weighted sum of, shape (features, n), int64.
+        """Return the features of the expected magnitudes, shape (features, n), int64.
 
         Args:
-            color: of the cells.
-            own: the same column in the other colour, relative to its mean; None for the first.
+            color: colour of the cells.
+            own: the same column in the other colour, relative to its mean; None for the first
+                colour.
         """
         board = self.board
         n = len(board.cells[color])
@@ -115,7 +118,7 @@ NUM_FEATURES = 7
 
 
 def situation(column: int, color: int) -> int:
-    """Return which set of weights holds: by the number of columns before, and the colour."""
+    """Return the index of the set of weights for a column and a colour."""
     return 2 * min(column - 1, 3) + color
 
 
@@ -126,8 +129,8 @@ def walk(source: Source, rank: int, grid: tuple[int, int], kind: int) -> np.ndar
     """Return a factor.
 
     Args:
-        source: decodes the entries, or knows them.
-        rank: the number of columns.
+        source: source of the entries.
+        rank: number of columns.
         grid: (rows, columns) of the cells.
         kind: 0 for U, 1 for V.
 
@@ -160,10 +163,10 @@ def walk(source: Source, rank: int, grid: tuple[int, int], kind: int) -> np.ndar
 
 
 class DecodingSource(interlaced.ResidualReader):
-    """Reads a factor.
+    """Decodes a factor.
 
     Args:
-        decoder: where the symbols come from.
+        decoder: decoder of the symbols.
         has_signs: whether entries may be negative.
     """
 
@@ -193,8 +196,8 @@ class EncodingSource:
     Args:
         factor: shape (cells, rank), integers.
         grid: (rows, columns) of the cells.
-        out: where the symbols go.
-        has_signs: whether its range has negative entries.
+        out: encoder of the symbols.
+        has_signs: whether the range of the factor has negative entries.
     """
 
     def __init__(
@@ -248,13 +251,13 @@ class EncodingSource:
 
 
 class DecidingSource(EncodingSource):
-    """Writes a factor that it rounds on the way, with the least distortion plus rate.
+    """Quantizes a factor by least distortion plus rate, and writes it column by column.
 
     Args:
-        targets: shape (cells, rank), real: what the entries would be if they were not rounded.
+        targets: shape (cells, rank), real-valued factor.
         grid: (rows, columns) of the cells.
-        out: where the symbols go.
-        lagrangian: what a bit is worth, in squared units of the entries.
+        out: encoder of the symbols.
+        lagrangian: Lagrange multiplier of the rate, in squared units of the entries per bit.
     """
 
     def __init__(
@@ -263,7 +266,7 @@ class DecidingSource(EncodingSource):
         self.targets = np.ascontiguousarray(targets.T)
         self.lagrangian = lagrangian
         sizes = np.floor(np.abs(targets) + 0.36)
-        # The first column is rounded; the others get a dead zone, for their means.
+        # The first column is rounded. The others get a dead zone, to estimate their means.
         rounded = np.where(targets < 0, -sizes, sizes)
         rounded[:, 0] = np.rint(targets[:, 0])
         bounded = np.clip(rounded, -magnitudes.MAX_ENTRY, magnitudes.MAX_ENTRY)

@@ -1,49 +1,29 @@
-"""What is known of an entry of U before it is decoded, for a dictionary with two frequencies.
+"""The context model of U with a dictionary: the expected magnitude of each entry.
 
-An atom has a vertical and a horizontal frequency (a, b), 0 to 15, and the atoms are ordered by
-a + b, then by a. They are coded in bands of neighbouring a + b, all planes of a cell grid at once,
-the first colour of the checkerboard before the second. The expected magnitude of an entry is a
-weighted sum of magnitudes that were decoded before it: in the same cell at lower frequencies, in
-the neighbouring cells, and at the same place in the planes before. The sums are products of
-integer matrices, and the weights were trained on photographs (``benchmarks/train_contexts.py``).
+The columns of U belong to atoms with two frequencies (see ``atoms``). They are coded plane by
+plane, in bands, the first colour of the checkerboard before the second. The expected magnitude of
+an entry is a weighted sum of decoded magnitudes: in the same cell at lower frequencies, in the
+neighbouring cells, and at the same place in earlier planes. The sums are products of integer
+matrices. The weights were trained on photographs (``benchmarks/train_contexts.py``).
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-SIDE = 16
-"""The number of frequencies in each direction."""
-
-ATOMS = sorted(
-    ((a, b) for a in range(SIDE) for b in range(SIDE)), key=lambda f: (f[0] + f[1], f[0])
-)
-"""The frequencies (a, b) of each column of U."""
-
-INDEX = {frequencies: index for index, frequencies in enumerate(ATOMS)}
-
-_FIRST_SUMS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16, 20, 31)
-BANDS = tuple(
-    (
-        sum(a + b < low for a, b in ATOMS),
-        sum(a + b < high for a, b in ATOMS),
-    )
-    for low, high in itertools.pairwise(_FIRST_SUMS)
-)
-"""The first column of each band, and the one after its last."""
+from lrfjax.codec.atoms import ATOMS, BANDS, INDEX, SIDE, band_of
 
 MAX_MAGNITUDE = 24
-"""Larger magnitudes count as this in a context."""
+"""Contexts clip magnitudes to this value."""
 
 WEIGHT_ONE = 1024
-"""What weights are multiples of: an expected magnitude of 1 is this."""
+"""The fixed-point unit of weights and expected magnitudes: the integer that stands for 1."""
 
-# Steps towards lower frequencies (vertical, horizontal) of each group of atoms in the same cell.
+# Steps (vertical, horizontal) towards lower frequencies, for each group of atoms in the same cell.
 _SAME_CELL = (
     ((1, 0),),
     ((0, 1),),
@@ -61,21 +41,17 @@ _LUMA, _LUMA_AROUND, _CHROMA, _CHROMA_AROUND, _PLANES_BESIDE = range(
 )
 _CONSTANT, _PER_STEP = _PLANES_BESIDE + 1, _PLANES_BESIDE + 2
 NUM_GROUPS = _PER_STEP + 1
-"""The number of weights of an entry."""
+"""The number of weights per entry."""
 
 STEP_UNIT = 256
-"""The constant term holds its second weight times this over the step, in 1/16 gray levels."""
-
-
-def band_of(atom: tuple[int, int]) -> int:
-    """Return the index of the band of an atom."""
-    return sum(sum(atom) >= low for low in _FIRST_SUMS[1:])
+"""The constant term contains weight * STEP_UNIT // step, with the step in 1/16 gray levels."""
 
 
 def earlier_atom(atom: tuple[int, int], step: tuple[int, int]) -> int | None:
-    """Return the atom that a step leads to, walking on until it is of an earlier band.
+    """Return the first atom of an earlier band that steps from an atom reach.
 
-    None where the walk leaves the dictionary.
+    After the first step the walk goes on by one frequency at a time, in the directions in which
+    the step is positive. The result is None if the walk leaves the dictionary.
     """
     direction = (int(step[0] > 0), int(step[1] > 0))
     a, b = atom[0] - step[0], atom[1] - step[1]
@@ -87,7 +63,7 @@ def earlier_atom(atom: tuple[int, int], step: tuple[int, int]) -> int | None:
 
 
 def around(atom: tuple[int, int]) -> Iterator[int]:
-    """Yield the atoms that are one frequency away in one direction."""
+    """Yield the atoms that differ by 1 in one frequency."""
     for da, db in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         if (atom[0] + da, atom[1] + db) in INDEX:
             yield INDEX[atom[0] + da, atom[1] + db]
@@ -95,11 +71,12 @@ def around(atom: tuple[int, int]) -> Iterator[int]:
 
 @functools.lru_cache(maxsize=1)
 def group_masks() -> dict[str, np.ndarray]:
-    """Return which atoms each group of each atom takes in: what the weights multiply.
+    """Return the masks of the atoms that each group of each atom sums over.
 
     Returns:
         ``"same_cell"`` of shape (8, 256, 256), ``"vertical"`` and ``"horizontal"`` of shape
-        (2, 256, 256), ``"around"`` of shape (256, 256): group, atom, atom taken in. All 0 or 1.
+        (2, 256, 256), ``"around"`` of shape (256, 256), all 0 or 1. Axes: group (but for
+        ``"around"``), atom, atom in the sum.
     """
     n = len(ATOMS)
     same, vertical = np.zeros((len(_SAME_CELL), n, n)), np.zeros((2, n, n))
@@ -109,7 +86,7 @@ def group_masks() -> dict[str, np.ndarray]:
             for step in steps:
                 if (j := earlier_atom(atom, step)) is not None:
                     same[group, i, j] = 1
-        # A frequency less in the direction of the neighbour, or across it.
+        # One frequency lower in the direction of the neighbour, or across it.
         for j, pair in (
             (earlier_atom(atom, (1, 0)), (vertical[0], horizontal[1])),
             (earlier_atom(atom, (0, 1)), (vertical[1], horizontal[0])),
@@ -122,20 +99,21 @@ def group_masks() -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class BandContext:
-    """The weights of one band of k columns, of one plane and colour: float32 arrays of integers.
+    """The weights of a band of k columns, for one plane and colour: float32 arrays of integers.
 
-    A matrix has shape (columns taken in, k), and a slice says which columns of U these are.
+    A matrix has shape (input columns, k); the slice next to it selects the input columns of U.
 
     Attributes:
-        same_cell: of magnitudes in the same cell.
-        vertical: of the sums over the cells above and below.
-        horizontal: of the sums over the cells to the left and right.
-        planes: for each earlier plane, of its magnitudes in the same cell.
-        beside: of the sums over four cells and the earlier planes, shape (k,).
-        own_vertical: of the same column above and below, shape (k,); 0 for the first colour.
-        own_horizontal: of the same column to the left and right.
-        constant: shape (k,), int64.
-        per_step: shape (k,), int64.
+        same_cell: weights of magnitudes in the same cell.
+        vertical: weights of sums over the cells above and below.
+        horizontal: weights of sums over the cells to the left and right.
+        planes: for each earlier plane, weights of its magnitudes in the same cell.
+        beside: weights of sums over the four neighbours in all earlier planes, shape (k,).
+        own_vertical: weights of the same column above and below, shape (k,); unused for the first
+            colour.
+        own_horizontal: weights of the same column to the left and right, shape (k,); likewise.
+        constant: constant terms, shape (k,), int64.
+        per_step: weights of ``STEP_UNIT`` over the step, shape (k,), int64.
     """
 
     same_cell: tuple[slice, np.ndarray]
@@ -157,10 +135,10 @@ def band_context(weights: np.ndarray, plane: int, color: int, band: int) -> Band
     """Return the weights of a band as matrices.
 
     Args:
-        weights: shape (groups, 3, 2, 256), integers: group, plane, colour, atom.
-        plane: 0 to 2.
-        color: of the checkerboard, 0 or 1.
-        band: an index of ``BANDS``.
+        weights: shape (groups, 3, 2, 256), integers, axes group, plane, colour, atom.
+        plane: index of the plane, 0 to 2.
+        color: colour of the checkerboard, 0 or 1.
+        band: index into ``BANDS``.
     """
     masks = group_masks()
     first, last = BANDS[band]

@@ -1,8 +1,8 @@
-"""Smooth planes, coded from coarse to fine: each cell is predicted from those around it.
+"""Coding of smooth planes from coarse to fine: each cell is predicted from its neighbours.
 
-The first cell is coded alone. Then, for strides that halve down to 1, come the cells in the middle
-of four known ones (diagonally), and those between known ones (vertically and horizontally). The
-prediction is their mean, and how much they differ tells how far it may be off.
+The first cell is coded alone. Each stride, halved down to 1, has two passes: first the cells with
+four known diagonal neighbours, then those with known vertical and horizontal neighbours. The
+prediction is the mean of the neighbours. Their spread gives the class of its error.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from lrfjax.codec.entropy.magnitudes import (
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """Cells that are coded together.
+    """The cells that are coded together.
 
     Attributes:
-        cells: their row-major indices, shape (n,).
-        known: the neighbours of each, shape (4, n); the number of all cells where there is none.
-        count: how many neighbours each has, shape (n,).
-        kind: 0 to 5, which tables to take: diagonal or not, and stride 1, 2 or more.
+        cells: row-major indices of the cells, shape (n,).
+        known: indices of their neighbours, shape (4, n); the number of cells of the grid stands
+            for a missing neighbour.
+        count: number of neighbours of each cell, shape (n,).
+        kind: index of the tables, 0 to 5: 2 min(log2 stride, 2), plus 1 for the second pass.
     """
 
     cells: np.ndarray
@@ -40,11 +41,11 @@ class Pass:
     kind: int
 
 
-NUM_KINDS = 6
+NUM_PASS_KINDS = 6
 
 
 def passes(height: int, width: int) -> tuple[Pass, ...]:
-    """Return the passes over a grid after its first cell; those of small grids are kept."""
+    """Return the passes over a grid after its first cell; the results of small grids are cached."""
     return (_kept_passes if height * width <= _KEPT_CELLS else _passes)(height, width)
 
 
@@ -89,10 +90,10 @@ def predict(values: np.ndarray, step: Pass) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         values: shape (planes, cells + 1), int32, 0 in the last column.
-        step: the pass.
+        step: current pass.
 
     Returns:
-        Both of shape (planes, n): int32 and uint8.
+        Predictions, int32, and classes, uint8, both of shape (planes, n).
     """
     known = values[:, step.known]
     mean = (2 * known.sum(axis=1) + step.count) // (2 * step.count)
@@ -101,7 +102,7 @@ def predict(values: np.ndarray, step: Pass) -> tuple[np.ndarray, np.ndarray]:
 
 
 class ResidualSource(Protocol):
-    """What ``code`` asks for the residuals."""
+    """The source of the residuals for ``code``."""
 
     def first(self, planes: int) -> np.ndarray:
         """Return the first entry of each plane, int32."""
@@ -109,14 +110,14 @@ class ResidualSource(Protocol):
     def residuals(
         self, step: Pass, predictions: np.ndarray, classes: np.ndarray, tables: list[ClassTables]
     ) -> np.ndarray:
-        """Return the errors of the predictions, int32, same shape."""
+        """Return the residuals of the predictions, int32, same shape."""
 
 
 class ResidualReader:
-    """Reads the residuals from a file: what sources that decode have in common.
+    """Decodes the residuals from a file: the base of all decoding sources.
 
     Args:
-        decoder: where the symbols come from.
+        decoder: decoder of the symbols.
     """
 
     def __init__(self, decoder: SymbolDecoder) -> None:
@@ -140,15 +141,15 @@ class ResidualReader:
 def code(
     source: ResidualSource, shape: tuple[int, int, int], tables: list[list[ClassTables]]
 ) -> np.ndarray:
-    """Return planes whose residuals a source gives.
+    """Return the planes of the residuals of a source.
 
     Args:
-        source: decodes them, or knows them.
+        source: source of the residuals.
         shape: (planes, height, width).
-        tables: for each kind of pass those of each plane.
+        tables: tables of each plane, for each kind of pass.
 
     Returns:
-        Integer planes, int32, of that shape.
+        Integer planes, int32, of the given shape.
     """
     planes, height, width = shape
     values = np.zeros((planes, height * width + 1), np.int32)

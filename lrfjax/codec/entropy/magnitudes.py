@@ -1,12 +1,11 @@
-"""Magnitudes of integers, coded with the table of the class that each belongs to.
+"""Coding of magnitudes with one static table per class of expected magnitude.
 
-What is expected of a magnitude, in multiples of 1/1024, falls into one of 32 classes whose limits
-are in geometric progression, and each class has a static table of the symbols 0 to 17 and "18 or
-more", trained on photographs. Entries of a class are coded together, which is what makes a
-decoder without a loop over symbols possible. What an entry has above 18 follows in Elias gamma.
+The expected magnitude of an entry, a multiple of 1/1024, falls into one of 32 classes with limits
+in geometric progression. Each class has a table for the symbols 0 to 17 and "18 or more", trained
+on photographs. The entries of a class are coded together, so the decoder needs no loop over
+symbols. The excess over 18 follows in an Elias gamma code.
 
-A source of magnitudes is either a ``MagnitudeReader``, which decodes them, or an encoder's object
-that looks them up; the code that asks is the same for both.
+``MagnitudeReader`` decodes magnitudes, excesses and signs; the functions ``put_*`` write them.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ from lrfjax.errors import FormatError
 
 NUM_CLASSES = 32
 ESCAPE = 18
-"""The symbol that stands for itself and all that is larger."""
+"""The symbol for magnitudes of this value and above."""
 MAX_ENTRY = 2**15 - 1
-"""No entry is larger in magnitude."""
+"""The largest magnitude of an entry."""
 MAX_ERROR = 2 * MAX_ENTRY
-"""No error of a prediction is."""
+"""The largest magnitude of a prediction error."""
 
 _LIMITS = np.rint(1024 * np.geomspace(0.004, 20, NUM_CLASSES - 1)).astype(np.int64)
 
 
 def class_centers() -> np.ndarray:
-    """Return the magnitude that each class stands for, float64: the middle of its limits."""
+    """Return the midpoint of the limits of each class, float64."""
     limits = np.concatenate([[0.0], _LIMITS, [1.5 * _LIMITS[-1]]]) / 1024
     return (limits[:-1] + limits[1:]) / 2
 
@@ -51,10 +50,10 @@ def classes_of(expected: np.ndarray) -> np.ndarray:
     """Return the class of each expected magnitude.
 
     Args:
-        expected: any shape, float32 holding integers: 1024 times the magnitude, from 0 to 2^24.
+        expected: any shape, float32 array of integers: 1024 times the magnitude, from 0 to 2^24.
 
     Returns:
-        Same shape, uint8, 0 to 31: how many of the limits it has reached.
+        Same shape, uint8, 0 to 31: the number of limits that are reached.
     """
     lookup = _class_lookup()
     return lookup[np.minimum(expected, len(lookup) - 1).astype(np.int32)]
@@ -65,7 +64,7 @@ class ClassTables:
     """The tables of all classes.
 
     Attributes:
-        tables: one for each class.
+        tables: one table per class.
         bits: shape (classes, ESCAPE + 1), float32, the cost of each symbol.
     """
 
@@ -74,7 +73,7 @@ class ClassTables:
 
     @classmethod
     def of(cls, tables: Sequence[Table]) -> ClassTables:
-        """Return the tables with their costs."""
+        """Return the tables together with the costs of their symbols."""
         return cls(tuple(tables), np.stack([table.bits for table in tables]))
 
 
@@ -82,7 +81,7 @@ class MagnitudeReader:
     """Decodes magnitudes, excesses and signs.
 
     Args:
-        decoder: where the symbols come from.
+        decoder: decoder of the symbols.
     """
 
     def __init__(self, decoder: SymbolDecoder) -> None:
@@ -91,7 +90,7 @@ class MagnitudeReader:
     def by_class(
         self, classes: np.ndarray, tables: ClassTables, skip: int = 0, largest: int = MAX_ENTRY
     ) -> np.ndarray:
-        """Return magnitudes, int32, in the shape of their classes; below class ``skip`` 0."""
+        """Return magnitudes, int32, in the shape of ``classes``; 0 below class ``skip``."""
         order, counts = group(classes, skip)
         grouped = np.empty(len(order), np.int32)
         position = 0
@@ -107,7 +106,7 @@ class MagnitudeReader:
         return values.reshape(classes.shape)
 
     def excesses(self, count: int, largest: int) -> np.ndarray:
-        """Return what entries have above ``ESCAPE``, int32: the inverse of ``put_excesses``."""
+        """Return ``count`` excesses, int32: the inverse of ``put_excesses``."""
         lengths = self.decoder.take(count, uniform(16))
         out = (1 << lengths) - 1
         for length in range(1, 16):
@@ -119,7 +118,7 @@ class MagnitudeReader:
         return out
 
     def signs(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the entries of given magnitudes, int32, any shape; see ``put_signs``."""
+        """Return the signed entries of given magnitudes, int32, any shape; see ``put_signs``."""
         where = np.flatnonzero(magnitudes)
         packed = self.decoder.take(-(-len(where) // 8), uniform(256))
         signs = np.unpackbits(packed.astype(np.uint8), count=len(where))
@@ -129,7 +128,7 @@ class MagnitudeReader:
 
 
 def group(classes: np.ndarray, skip: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the entries from class ``skip`` up, sorted by class, and the number in each class."""
+    """Return the indices of entries of class ``skip`` and above by class, and the class sizes."""
     flat = classes.ravel()
     live = np.flatnonzero(flat >= skip) if skip else None
     if live is not None:
@@ -145,11 +144,11 @@ def put_by_class(
     """Write magnitudes; those below class ``skip`` must be 0.
 
     Args:
-        out: where the symbols go.
+        out: encoder of the symbols.
         values: magnitudes, any shape.
-        classes: the same shape, uint8.
-        tables: of the classes.
-        skip: below this class nothing is written.
+        classes: classes of the magnitudes, same shape, uint8.
+        tables: tables of the classes.
+        skip: the lowest class that is written.
     """
     order, counts = group(classes, skip)
     grouped = values.ravel()[order]
@@ -165,7 +164,7 @@ def put_by_class(
 
 
 def put_excesses(out: SymbolEncoder, values: np.ndarray) -> None:
-    """Write integers from 0 to 2^16 - 2: the lengths of v + 1 in bits, then what follows its 1."""
+    """Write integers v from 0 to 2^16 - 2: the lengths of v + 1 in bits, then the lower bits."""
     lengths = np.frexp(values + 1.0)[1] - 1
     out.put(lengths, uniform(16))
     for length in range(1, 16):
@@ -175,7 +174,7 @@ def put_excesses(out: SymbolEncoder, values: np.ndarray) -> None:
 
 
 def put_signs(out: SymbolEncoder, values: np.ndarray) -> None:
-    """Write which of the entries that are not 0 are negative, eight a symbol."""
+    """Write the signs of the nonzero entries, eight per symbol."""
     flat = values.ravel()
     out.put(np.packbits(flat[flat != 0] < 0), uniform(256))
 
@@ -191,16 +190,16 @@ def decide(
     """Return the magnitudes with the least (target - magnitude)^2 + lagrangian * bits.
 
     Args:
-        targets: any shape, not negative.
-        classes: same shape, uint8.
-        bits: shape (classes, ESCAPE + 1), the cost of each symbol; a sign costs one more.
-        lagrangian: what a bit is worth.
-        skip: entries of lower classes are 0.
-        price: in bits for each unit of magnitude, what it costs others; the same shape.
+        targets: any shape, non-negative, real-valued magnitudes.
+        classes: same shape, uint8, classes of the magnitudes.
+        bits: shape (classes, ESCAPE + 1), the cost of each symbol; a sign costs one bit more.
+        lagrangian: Lagrange multiplier of the rate, in squared units of the targets per bit.
+        skip: the lowest coded class; entries of lower classes are 0.
+        price: same shape, bits that a unit of magnitude adds to the cost of other entries.
 
     Returns:
-        The magnitudes, int32; their cost in bits; and by how much the squared error is less than
-        that of zeros.
+        The magnitudes, int32; their cost in bits; and the reduction of the squared error relative
+        to zeros.
     """
     flat, which = targets.ravel(), classes.ravel()
     values = np.zeros(flat.size, np.int32)
@@ -212,7 +211,7 @@ def decide(
         live = live[which[live] >= skip]
     if len(live):
         x = np.minimum(flat[live], MAX_ENTRY)
-        # Where the row of each class begins in the table of all costs.
+        # The start of each class's row in the flat array of costs.
         costs, row = bits.ravel(), which[live].astype(np.int64) * bits.shape[1]
         best = np.zeros(len(live), np.int32)
         spent = zero = costs[row]
@@ -236,10 +235,10 @@ def decide(
 
 
 def excess_bits(values: np.ndarray) -> np.ndarray:
-    """Return what ``put_excesses`` spends on each value, in bits."""
+    """Return the bits that ``put_excesses`` spends on each value."""
     return 4 + np.frexp(values + 1.0)[1] - 1
 
 
 def _parts(length: int) -> list[tuple[int, int]]:
-    """Return the position and the number of the bits that are written together."""
+    """Return the (position, number) of each group of bits that is written together."""
     return [(low, min(8, length - low)) for low in range(0, length, 8)]

@@ -1,4 +1,4 @@
-"""What was trained on photographs: weights of contexts and frequencies of symbols, all integers."""
+"""Context weights and symbol counts trained on photographs, all integers (``trained.npz``)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from importlib import resources
 
 import numpy as np
 
+from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.entropy.ans import table_from_counts
-from lrfjax.codec.entropy.frequency_contexts import BANDS, BandContext, band_context
+from lrfjax.codec.entropy.frequency_contexts import BandContext, band_context
 from lrfjax.codec.entropy.magnitudes import ClassTables
 
 ZONES = (0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4)
-"""Which tables each band takes."""
+"""The index of the tables of each band."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -27,7 +28,7 @@ def _class_tables(counts: np.ndarray) -> ClassTables:
 
 @functools.lru_cache(maxsize=1)
 def band_contexts() -> list[list[list[BandContext]]]:
-    """Return the weights for each plane, colour and band."""
+    """Return the context weights by plane, colour and band."""
     weights = _arrays()["weights"]
     return [
         [[band_context(weights, p, c, b) for b in range(len(BANDS))] for c in (0, 1)]
@@ -37,14 +38,14 @@ def band_contexts() -> list[list[list[BandContext]]]:
 
 @functools.lru_cache(maxsize=1)
 def band_tables() -> list[list[ClassTables]]:
-    """Return the tables for each plane and band."""
+    """Return the tables by plane and band."""
     by_zone = [[_class_tables(zone) for zone in plane] for plane in _arrays()["band_counts"]]
     return [[zones[z] for z in ZONES] for zones in by_zone]
 
 
 @functools.lru_cache(maxsize=1)
 def mean_tables() -> list[list[ClassTables]]:
-    """Return the tables of the means, for each kind of pass and plane."""
+    """Return the tables of the means by kind of pass and plane."""
     return [[_class_tables(plane) for plane in kind] for kind in _arrays()["mean_counts"]]
 
 

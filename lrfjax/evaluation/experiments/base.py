@@ -1,4 +1,4 @@
-"""What an experiment is given and what it finds."""
+"""The types of an experiment: request, findings and outcome."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lrfjax.evaluation.page import write_page
 
 @dataclass(frozen=True)
 class Request:
-    """What an experiment is given.
+    """The input of an experiment.
 
     Attributes:
-        data: the folder of images.
-        out: an existing folder for results, the page and its figures.
-        reference: a CSV file of published points, for what compares with them.
-        labels: a CSV file of the classes of images, for what classifies.
+        data: folder of images.
+        out: existing folder for results, the page and its figures.
+        reference: CSV file of published points, for experiments that compare with them.
+        labels: CSV file of the classes of images, for experiments that classify them.
         show_progress: whether to draw progress bars.
     """
 
@@ -33,7 +33,7 @@ class Request:
 
     @property
     def results(self) -> Path:
-        """Where rows are kept, so that an interrupted experiment goes on."""
+        """The results file, from which an interrupted experiment resumes."""
         return self.out / "results.jsonl"
 
 
@@ -42,9 +42,9 @@ class Finding:
     """A claim and whether it held.
 
     Attributes:
-        claim: in words.
-        held: None where the data cannot tell.
-        figures: what it rests on, with units.
+        claim: the claim in words.
+        held: whether the claim held; None if the data cannot tell.
+        figures: the numbers behind it, with units.
     """
 
     claim: str
@@ -58,13 +58,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an experiment found.
+    """The results of an experiment.
 
     Attributes:
-        title: of its page.
-        parts: tables and text, Markdown.
-        findings: the published claims, checked.
-        figures: by the name of their file.
+        title: title of its page.
+        parts: tables and texts of the page, Markdown.
+        findings: the published claims, and whether they held.
+        figures: figures by the name of their files, without suffix.
     """
 
     title: str
@@ -73,7 +73,7 @@ class Outcome:
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the page and its figures, which are closed; return their paths."""
+        """Write the page and its figures, close the figures, and return the paths."""
         parts = [*self.parts]
         if self.findings:
             parts += ["## Claims", "\n".join(f"- {finding}" for finding in self.findings)]
@@ -82,12 +82,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment by name.
+    """A named experiment.
 
     Attributes:
-        name: in commands.
-        about: in one line.
-        run: does it.
+        name: name in commands.
+        about: description in one line.
+        run: function that runs it.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Experiment:
 
 
 def mean_gain(curve: MeanCurve, other: MeanCurve) -> float:
-    """Return by how much a curve is above another, the mean over the rates that both have."""
+    """Return the mean of curve minus other over their common rates; NaN without any."""
     gains = curve.mean - other.mean
     return float(np.mean(gains[np.isfinite(gains)])) if np.isfinite(gains).any() else float("nan")
 
@@ -109,15 +109,15 @@ def gain_finding(
     low: float = 0.0,
     high: float = np.inf,
 ) -> Finding:
-    """Return whether one curve is above another by so many dB.
+    """Return whether the mean gain of one curve over another lies between two limits.
 
     Args:
-        claim: in words.
-        curves: by name, at the same rates.
-        better: name of the upper one.
-        worse: name of the lower one.
-        low: least mean gain over the common rates, in dB.
-        high: largest.
+        claim: the claim in words.
+        curves: curves by name, at the same rates.
+        better: name of the upper curve.
+        worse: name of the lower curve.
+        low: smallest mean gain over the common rates, in dB.
+        high: largest mean gain over the common rates, in dB.
     """
     gain = mean_gain(curves[better], curves[worse])
     if np.isnan(gain):

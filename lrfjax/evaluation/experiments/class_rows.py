@@ -1,7 +1,7 @@
-"""The classes of images as rows of a JSON Lines file, which an interruption cannot spoil.
+"""Predicted classes as rows of a JSON Lines file that survives interruptions.
 
-As in ``lrfjax.evaluation.results``: whole lines are appended in one write, and what a crash cuts
-off at the end is dropped when the file is opened again.
+As in ``lrfjax.evaluation.results``, whole lines are appended in one write, and an unfinished line
+at the end is dropped when the file is opened again.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from lrfjax.errors import InputError
 from lrfjax.evaluation.dataset import Item
 
 ORIGINAL = "original"
-"""In place of a codec, for an image that was not compressed; at level 0 and 0 bpp."""
+"""The method of images that were not compressed, at level 0 and 0 bpp."""
 
 Key = tuple[str, str, str, float]
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """What an image is taken for.
+    """The predicted classes of an image at one setting of a codec.
 
     Attributes:
         image: path of the file relative to its folder, with forward slashes.
-        digest: of its pixels.
+        digest: digest of its pixels.
         method: name in ``METHODS``, or ``ORIGINAL``.
-        level: the setting.
-        bpp: bits per pixel of the file that was decoded.
-        classes: the five most likely, most likely first.
+        level: value of the setting that varies along the curve.
+        bpp: bits per pixel of the decoded file.
+        classes: the five most likely classes, most likely first.
     """
 
     image: str
@@ -44,7 +44,7 @@ class ClassRow:
 
     @property
     def key(self) -> Key:
-        """What is classified once."""
+        """The identity of a prediction: image and setting."""
         return self.image, self.digest, self.method, float(self.level)
 
 
@@ -54,10 +54,10 @@ def row_key(item: Item, method: str, level: float = 0.0) -> Key:
 
 
 def from_line(line: str) -> ClassRow:
-    """Return the row of a line.
+    """Parse a line as a row.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the line is not a row.
     """
     values = json.loads(line)
     if not isinstance(values, dict) or {f.name for f in fields(ClassRow)} != set(values):
@@ -74,17 +74,17 @@ def from_line(line: str) -> ClassRow:
 
 
 class ClassRows:
-    """A file of rows to add to; to be closed.
+    """A file of rows to append to; the caller closes it.
 
     Attributes:
-        rows: by key, what it holds by now.
+        rows: rows that are now in the file, by key.
 
     Raises:
         InputError: if the file cannot be read or written, or a finished line is not a row.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file, which is made where there is none."""
+        """Open the file; a missing file is created."""
         self._name = str(path)
         self.rows: dict[Key, ClassRow] = {}
         try:
@@ -108,7 +108,7 @@ class ClassRows:
             raise
 
     def append(self, rows: Sequence[ClassRow]) -> None:
-        """Add rows in one write.
+        """Append rows in one write.
 
         Raises:
             InputError: if the file cannot be written.

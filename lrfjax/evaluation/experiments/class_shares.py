@@ -1,4 +1,4 @@
-"""Of how many images the classes are kept, at common rates."""
+"""Shares of recognised images at common rates."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ METRICS = ("top-1", "top-5")
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """Of each image whether it is recognised at each rate.
+    """Whether each image is recognised at each rate.
 
     Attributes:
-        hits: shape (images, rates), 1 or 0; NaN where no file of an image is so small.
+        hits: shape (images, rates), 1 or 0; NaN if an image has no file up to the rate.
     """
 
     hits: np.ndarray
 
     @property
     def count(self) -> np.ndarray:
-        """Images that reach each rate, shape (rates,)."""
+        """The number of images that reach each rate, shape (rates,)."""
         return np.isfinite(self.hits).sum(axis=0)
 
     @property
     def mean(self) -> np.ndarray:
-        """The share of them that is recognised, shape (rates,); NaN of none."""
+        """The recognised share of these images, shape (rates,); NaN without images."""
         total = np.nansum(self.hits, axis=0)
         return np.where(self.count > 0, total / np.maximum(self.count, 1), np.nan)
 
     @property
     def standard_error(self) -> np.ndarray:
-        """Of the mean (ddof 1), shape (rates,); NaN of fewer than 2."""
+        """The standard error of the mean (ddof 1), shape (rates,); NaN for fewer than 2 images."""
         n = self.count
         squares = np.nansum((self.hits - self.mean) ** 2, axis=0)
         return np.where(n > 1, np.sqrt(squares / np.maximum(n * (n - 1), 1)), np.nan)
@@ -50,13 +50,13 @@ def count(
     names: Sequence[str],
     metric: str,
 ) -> dict[str, Shares]:
-    """Return, for each codec, which images are taken for what they should be.
+    """Return, for each codec, which images are classified correctly.
 
     Args:
-        truth: the class of each image.
-        rows: by key.
-        levels: of each codec; rows of others are passed over.
-        names: of the codecs.
+        truth: correct class of each image.
+        rows: predictions by key.
+        levels: levels of each codec; rows of other levels are ignored.
+        names: names of the codecs.
         metric: ``"top-1"`` or ``"top-5"``.
     """
     k = {"top-1": 1, "top-5": 5}[metric]
@@ -71,7 +71,7 @@ def count(
 
 
 def at_rates(points: Iterable[tuple[float, float]]) -> np.ndarray:
-    """Return the value of the largest rate that is not above each of ``RATES``; NaN of none.
+    """Return, for each of ``RATES``, the value at the largest rate not above it; NaN without one.
 
     Example:
         >>> at_rates([(0.12, 0.0), (0.24, 1.0)])[:5].tolist()

@@ -1,8 +1,8 @@
-"""What an ImageNet classifier still recognises in decoded images, over the rate.
+"""Agreement and accuracy of an ImageNet classifier on decoded images, over the rate.
 
-The five most likely classes of every decoded image are kept in a file, and so are those of the
-originals. Agreement and accuracy are counted from them afterwards, so an interrupted experiment
-goes on, and labels can be added to one that is finished.
+A file keeps the five most likely classes of the originals and of every decoded image. Agreement and
+accuracy are counted from it, so an interrupted experiment resumes, and labels can be added to a
+finished one.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def run(request: Request) -> Outcome:
     """Classify all images before and after each codec, and compare.
 
     Raises:
-        InputError: if the classifier is not installed, the labels cannot be read, there is no image
-            that can be used, or the file of classes cannot be written or read; before any encoding.
+        InputError: before any encoding, if the classifier is not installed, the labels cannot be
+            read, no image can be used, or the file of classes cannot be written or read.
     """
     classifier = load_classifier()
     labels = None if request.labels is None else read_labels(request.labels)
@@ -71,10 +71,10 @@ def run(request: Request) -> Outcome:
     }
     counted = {"agreement": {m: count(originals, by_key, LEVELS, names, m) for m in METRICS}}
     parts = [
-        "Shares of images at rates in bpp, plus or minus one standard error, in brackets the "
-        "number of images. Of each image the file with the largest rate that is not above counts; "
-        f"one without such a file is left out at that rate. {len(originals)} images. "
-        "Agreement: the most likely class of the original is the most likely one of the decoded "
+        "Shares of images at rates in bpp, plus or minus one standard error, with the number of "
+        "images in brackets. At each rate, an image counts with its largest file up to that rate; "
+        f"an image without such a file is left out. {len(originals)} images. "
+        "Agreement: the most likely class of the original is the most likely class of the decoded "
         "image (top-1) or among its five most likely ones (top-5)."
     ]
     if labels is not None:
@@ -87,8 +87,9 @@ def run(request: Request) -> Outcome:
             first = np.mean([c[0] == k for c, k in zip(own, known.values(), strict=True)])
             five = np.mean([k in c for c, k in zip(own, known.values(), strict=True)])
             parts.append(
-                f"Accuracy: the same with the label, on {len(known)} images. Of the originals "
-                f"{first:.3f} (top-1) and {five:.3f} (top-5)."
+                "Accuracy: the same with the label in place of the original's class, on "
+                f"{len(known)} images. Accuracy on the originals: {first:.3f} (top-1), {five:.3f} "
+                "(top-5)."
             )
     figures = {}
     for kind, by_metric in counted.items():
@@ -110,7 +111,7 @@ def _classify(
     rows: ClassRows,
     show_progress: bool,
 ) -> None:
-    """Add what is missing: the classes of the originals, and of what each codec makes of them."""
+    """Add the missing rows: the classes of the originals and of the decoded images."""
     wanted = [
         row_key(item, name, level)
         for item in items
@@ -159,14 +160,14 @@ def _classify(
 
 
 def _missing(batch: Sequence[Item], name: str, level: float, rows: ClassRows) -> list[int]:
-    """Return the places in a batch of the images that have no such row."""
+    """Return the indices of the images in a batch that lack a row."""
     return [k for k, item in enumerate(batch) if row_key(item, name, level) not in rows.rows]
 
 
 def _decoded(
     images: Sequence[np.ndarray], method: Method | None, todo: Mapping[float, Sequence[int]]
 ) -> Iterator[tuple[float, int, float, np.ndarray]]:
-    """Yield level, place in the batch, rate and pixels of what is to be classified."""
+    """Yield level, index in the batch, rate and pixels of each image to classify."""
     if method is None:
         yield from ((0.0, k, 0.0, images[k]) for own in todo.values() for k in own)
         return
@@ -183,10 +184,10 @@ def _decoded(
 
 
 def low_rate_finding(shares: Mapping[str, Shares]) -> Finding:
-    """Return whether the paper's IMF keeps more than JPEG at low rates, on the same images.
+    """Return whether the paper's IMF keeps more agreement than JPEG at low rates.
 
-    The claim is that of arXiv 2408.12691, on the classification of ImageNet. At each rate only
-    images count that both codecs reach, and only rates with ``FEWEST_IMAGES`` of them.
+    The claim is from arXiv 2408.12691, on the classification of ImageNet. At each rate, only images
+    count that both codecs reach, and only rates with at least ``FEWEST_IMAGES`` of them.
     """
     claim = f"the paper's IMF keeps more top-5 agreement than JPEG below {LOW_RATE:g} bpp"
     gains = (shares["imf-paper"].hits - shares["jpeg"].hits)[:, np.array(RATES) < LOW_RATE]
@@ -194,14 +195,14 @@ def low_rate_finding(shares: Mapping[str, Shares]) -> Finding:
     usable = counts >= FEWEST_IMAGES
     if not usable.any():
         most = int(counts.max(initial=0))
-        return Finding(claim, None, f"at most {most} images that both reach at one rate")
+        return Finding(claim, None, f"both codecs reach one rate for at most {most} images")
     means = np.nanmean(gains[:, usable], axis=0)
     rates = np.array(RATES)[: len(usable)][usable]
     each = ", ".join(
         f"{mean:+.3f} at {rate:g} bpp ({n} images)"
         for mean, rate, n in zip(means, rates, counts[usable], strict=True)
     )
-    # Between images, each of which agrees or does not: how little a few of them can tell.
+    # The standard error between images shows how little a few of them can tell.
     seen = gains[:, usable][np.isfinite(gains[:, usable]).any(axis=1)]
     error = np.std(np.nanmean(seen, axis=1), ddof=1) / np.sqrt(len(seen))
     figures = f"mean {means.mean():+.3f}, standard error {error:.3f}: {each}"
@@ -237,5 +238,5 @@ def _draw(shares: Mapping[str, Shares], name: str) -> Figure:
 
 
 EXPERIMENT = Experiment(
-    "classification", "what a classifier still recognises in decoded images", run
+    "classification", "agreement and accuracy of a classifier on decoded images", run
 )

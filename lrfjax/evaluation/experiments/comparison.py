@@ -1,4 +1,4 @@
-"""IMF, SVD and JPEG over rate as published, with the newer codec beside them."""
+"""The published comparison of IMF, SVD and JPEG over the rate, with the default codec."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Points = dict[tuple[str, str], list[tuple[float, float]]]
 
 
 def run(request: Request) -> Outcome:
-    """Measure the paper's codecs at its qualities, compare curves, and with what was published."""
+    """Measure the paper's codecs at its qualities, and compare them, also with published points."""
     published = None if request.reference is None else read_reference(request.reference)
     methods = [METHODS[name] for name in ("imf-paper", "svd-paper", "jpeg", "imf")]
     methods[2] = replace(methods[2], levels=PAPER_JPEG_QUALITIES)
@@ -37,8 +37,8 @@ def run(request: Request) -> Outcome:
     by_name = by_method(rows)
     curves = mean_curves(by_name, RATES, "psnr_db", "linear")
     parts = [
-        "Mean PSNR over RGB in dB, plus or minus one standard error, at rates in bpp, linear "
-        "interpolation of each image's curve.",
+        "Mean PSNR over RGB in dB, plus or minus one standard error, at rates in bpp, by linear "
+        "interpolation of each image's curve. Blank: at least one image has no point at this rate.",
         rate_table(curves),
     ]
     findings = _orderings(curves)
@@ -56,10 +56,10 @@ def run(request: Request) -> Outcome:
 def _orderings(curves: dict[str, MeanCurve]) -> list[Finding]:
     low = {name: _up_to(curve, 0.25) for name, curve in curves.items()}
     return [
-        gain_finding("IMF above SVD", curves, "IMF, paper", "SVD, paper"),
-        gain_finding("IMF above JPEG up to 0.25 bpp", low, "IMF, paper", "JPEG"),
-        gain_finding("the newer codec above the paper's", curves, "IMF", "IMF, paper"),
-        gain_finding("the newer codec above JPEG", curves, "IMF", "JPEG"),
+        gain_finding("IMF is above SVD", curves, "IMF, paper", "SVD, paper"),
+        gain_finding("IMF is above JPEG up to 0.25 bpp", low, "IMF, paper", "JPEG"),
+        gain_finding("the default codec is above the paper's", curves, "IMF", "IMF, paper"),
+        gain_finding("the default codec is above JPEG", curves, "IMF", "JPEG"),
     ]
 
 
@@ -71,7 +71,7 @@ def read_reference(path: Path) -> Points:
     """Return published points (bpp, dB) by image and method.
 
     Raises:
-        InputError: if the file cannot be read, or a line is not such a point.
+        InputError: if the file cannot be read, or a line is not a point.
     """
     try:
         with path.open(newline="") as file:
@@ -86,18 +86,18 @@ def read_reference(path: Path) -> Points:
             point = float(line["bpp"]), float(line["psnr_db"])
             points.setdefault((line["image"], line["method"]), []).append(point)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"reference {str(path)!r}, line {number} is no point") from error
+            raise InputError(f"reference {str(path)!r}, line {number} is not a point") from error
     if not points:
         raise InputError(f"reference {str(path)!r} holds no points")
     return points
 
 
 def _against(published: Points, by_name: Mapping[str, Sequence[Row]]) -> tuple[str, list[Finding]]:
-    """Return a table of differences of means over the images that both have, and the verdicts.
+    """Return a table of differences of means over the common images, and the findings.
 
-    Our files have a few dozen bytes of header, the published ones hundreds. How many shows at the
-    lowest quality, where the factors of both are the same single columns; the second row of each
-    codec adds them to our files, and is what should agree.
+    Our files have a few dozen bytes of header, the published files hundreds. The difference shows
+    at the lowest quality, where both have the same factors of one column. The second row of each
+    codec adds this difference to our files; this row should agree.
     """
     lines, findings = [], []
     for method, name in _PUBLISHED.items():
@@ -126,20 +126,20 @@ def _against(published: Points, by_name: Mapping[str, Sequence[Row]]) -> tuple[s
             lines.append([f"{method}, {extra} bytes more" if extra else method, *cells])
         has = np.isfinite(difference)
         if not has.any():
-            findings.append(Finding(claim, None, "no rate that all images reach in both"))
+            findings.append(Finding(claim, None, "no rate that all images reach in both sets"))
             continue
         worst = float(np.abs(difference[has]).max())
         rates = ", ".join(f"{rate:g}" for rate in np.array(RATES)[has])
         figures = f"at most {worst:.3f} dB off, {len(common)} images, at {rates} bpp"
         if framing:
-            figures += f", with the {framing} bytes that the published files take more at rank 1"
+            figures += f", with {framing} bytes added to our files, the difference at rank 1"
         findings.append(Finding(claim, worst <= TOLERANCE_DB, figures))
     heads = ["codec", *(f"{rate:g}" for rate in RATES)]
     return (table(heads, lines) if lines else ""), findings
 
 
 def _mean(curves: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
-    """Return the mean over images of the interpolated PSNR at ``RATES``; NaN where one has none."""
+    """Return the mean over images of the PSNR at ``RATES``; NaN where an image has none."""
     values = []
     for points in curves:
         rates, psnr = np.array(points).T
@@ -147,4 +147,4 @@ def _mean(curves: Sequence[Sequence[tuple[float, float]]]) -> np.ndarray:
     return np.mean(values, axis=0)
 
 
-EXPERIMENT = Experiment("comparison", "curves of IMF, SVD and JPEG, and of the newer codec", run)
+EXPERIMENT = Experiment("comparison", "curves of IMF, SVD, JPEG and the default codec", run)

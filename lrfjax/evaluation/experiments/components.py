@@ -1,4 +1,4 @@
-"""The factors of the paper's IMF as pictures: what each component holds of an image."""
+"""The factors of the paper's IMF as pictures, component by component."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from lrfjax.codec.classic_settings import PAPER_SETTINGS
 from lrfjax.codec.container import LearnedHeader
 from lrfjax.codec.decode import read_factors, render_learned
 from lrfjax.codec.encode import imf_encode
 from lrfjax.codec.layout import to_matrices
 from lrfjax.codec.quantize import IntegerFactors
-from lrfjax.codec.settings import PAPER_SETTINGS
 from lrfjax.evaluation import dataset
 from lrfjax.evaluation.experiments.base import Experiment, Finding, Outcome, Request
 from lrfjax.evaluation.page import table
@@ -32,13 +32,13 @@ _WIDTH = 1.45
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """The factors of one plane and what they are of.
+    """The factors of one plane.
 
     Attributes:
-        name: such as ``"Cb"``.
-        factors: X ~ U V^T.
+        name: name of the plane, such as ``"Cb"``.
+        factors: U and V with X ~ U V^T.
         errors: ||X - U V^T|| / ||X|| of the first 0, 1, ... components, shape (R + 1,).
-        grids: the (rows, columns) of a column of U, and of V, as an image.
+        grids: (rows, columns) of a column of U, and of V, as an image.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Plane:
 
 
 def run(request: Request) -> Outcome:
-    """Draw the factors of the first image, and what the first few of them give."""
+    """Draw the factors of the first image, and its approximations by the first of them."""
     items = dataset.scan(request.data, lambda name, error: tqdm.write(f"skipped {name}: {error}"))
     item = items[0]
     image = dataset.load(item.path)
@@ -72,9 +72,9 @@ def run(request: Request) -> Outcome:
         for count in COUNTS
     ]
     note = (
-        f"{item.name} by the paper's settings at quality {QUALITY}: "
+        f"{item.name} with the paper's settings at quality {QUALITY}: "
         f"{bits_per_pixel(image.shape, data):.3f} bpp. Relative error "
-        "||X - U V^T|| / ||X|| in percent of each plane by its first components:"
+        "||X - U V^T|| / ||X|| of each plane in percent, by the number of components:"
     )
     most = max(len(p.errors) for p in planes)
     lines = [
@@ -93,8 +93,8 @@ def relative_errors(x: np.ndarray, factors: IntegerFactors) -> np.ndarray:
     """Return the relative error of the first 0 to R components, shape (R + 1,), float64.
 
     Args:
-        x: shape (M, N), what was factorized.
-        factors: of it. A plane that is zero throughout has errors of 0.
+        x: matrix that was factorized, shape (M, N). A zero matrix has errors of 0.
+        factors: factors of ``x``.
     """
     rest = x.astype(np.float64)
     norms = [np.linalg.norm(rest)]
@@ -112,7 +112,7 @@ def first_components(factors: IntegerFactors, count: int) -> IntegerFactors:
 
 
 def findings(planes: Sequence[Plane]) -> list[Finding]:
-    """Return whether entries are integers within the bounds, and each component helps."""
+    """Return whether entries are integers within the bounds and each component helps."""
     low, high = _SETTINGS["bounds"]
     is_inside, spans = True, []
     for p in planes:

@@ -1,4 +1,4 @@
-"""What each codec makes of a few images at equal rates, side by side."""
+"""A few images decoded by each codec at equal rates, side by side."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lrfjax.image.metrics import bits_per_pixel, psnr
 
 RATES = (0.15, 0.25, 0.4)
 MAX_IMAGES = 4
-# With a rate beyond the highest of RATES the search ends, so that few of these are encoded.
+# The search ends at the first rate above the highest of RATES, so few of these are encoded.
 _SEARCHED: Mapping[str, tuple[float, ...]] = {
     "imf-paper": METHODS["imf-paper"].levels[::2],
     "svd-paper": METHODS["svd-paper"].levels[::3],
@@ -38,12 +38,12 @@ _HEIGHT = 1.9
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """An image through a codec at one setting.
+    """An image decoded at one setting of a codec.
 
     Attributes:
-        bpp: of the file.
-        psnr_db: over all channels.
-        decoded: shape of the image, uint8.
+        bpp: bits per pixel of the file.
+        psnr_db: PSNR over all channels, in dB.
+        decoded: decoded image in the shape of the original, uint8.
     """
 
     bpp: float
@@ -76,31 +76,27 @@ def run(request: Request) -> Outcome:
             for name in _ORDER
         ]
     note = (
-        "The setting whose rate is nearest in ratio, with its actual rate in bpp and its PSNR over "
-        "all channels in dB. The square is where JPEG at the lowest rate loses most."
+        "Each cell is the setting with the nearest rate, in ratio: its actual rate in bpp and its "
+        "PSNR over all channels in dB. The square marks the largest error of JPEG at the lowest "
+        "rate."
     )
     heads = ["image and codec", *(f"{rate:g} bpp" for rate in RATES)]
     where = f"on {len(chosen)} images at {', '.join(f'{r:g}' for r in RATES)} bpp"
     findings = [
-        _finding(f"the paper's IMF above its SVD at each rate, {where}", gains["svd-paper"]),
-        _finding(f"the newer codec above JPEG at each rate, {where}", gains["jpeg"]),
+        _finding(f"the paper's IMF is above its SVD at each rate, {where}", gains["svd-paper"]),
+        _finding(f"the default codec is above JPEG at each rate, {where}", gains["jpeg"]),
     ]
     return Outcome("Pictures at equal rates", [note, table(heads, lines)], findings, figures)
 
 
-def spread(items: Sequence[Item], count: int = MAX_IMAGES) -> list[Item]:
-    """Return the first image and up to ``count - 1`` more, evenly spread over the others.
-
-    Args:
-        items: of a folder, in order.
-        count: at most so many, from 1.
-    """
-    places = np.linspace(0, len(items) - 1, min(count, len(items)))
+def spread(items: Sequence[Item]) -> list[Item]:
+    """Return the first image and up to ``MAX_IMAGES - 1`` more, evenly spread over the folder."""
+    places = np.linspace(0, len(items) - 1, min(MAX_IMAGES, len(items)))
     return [items[int(place)] for place in places]
 
 
 def points(method: Method, image: np.ndarray) -> list[Point]:
-    """Return an image at levels of a codec, up to the first beyond the highest of ``RATES``."""
+    """Return an image at rising levels, up to the first rate above the highest of ``RATES``."""
     levels = _SEARCHED[method.name]
     found: list[Point] = []
     for files in replace(method, levels=levels).sweep_over([image], levels):
@@ -116,7 +112,7 @@ def _point(image: np.ndarray, data: bytes, method: Method) -> Point:
 
 
 def _at_rate(image: np.ndarray, rate: float) -> Point | None:
-    """Return what the newer codec makes of a rate; None where the image is too small for it."""
+    """Return an image by the default codec at a rate; None if the image is too small for it."""
     method = METHODS[_NEWER]
     try:
         return _point(image, method.encode(image, target_bpp=rate, **method.fixed), method)
@@ -125,7 +121,7 @@ def _at_rate(image: np.ndarray, rate: float) -> Point | None:
 
 
 def nearest(curve: Sequence[Point], rate: float) -> Point:
-    """Return the point whose rate is nearest in ratio; of equals, the one of higher PSNR."""
+    """Return the point whose rate is nearest in ratio; ties go to the higher PSNR."""
     return min(curve, key=lambda p: (abs(np.log(p.bpp / rate)), -p.psnr_db))
 
 
@@ -142,13 +138,13 @@ def _gains(better: Sequence[Point], worse: Sequence[Point], rates: Sequence[floa
 
 
 def _finding(claim: str, gains: Sequence[float]) -> Finding:
-    """Return whether all gains are positive, of those that could be measured."""
+    """Return whether all gains that could be measured are positive."""
     known = np.array([gain for gain in gains if np.isfinite(gain)])
     if not known.size:
         return Finding(claim, None, "no rate that both codecs reach")
     figures = (
         f"{known.min():+.2f} to {known.max():+.2f} dB, mean {known.mean():+.2f} dB, at "
-        f"{known.size} places that both reach, interpolated to the same rate"
+        f"{known.size} common rates, by interpolation"
     )
     return Finding(claim, bool((known > 0).all()), figures)
 
@@ -158,10 +154,10 @@ def worst_square(image: np.ndarray, decoded: np.ndarray) -> tuple[slice, slice]:
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8.
-        decoded: of the same shape.
+        decoded: decoded image of the same shape.
 
     Returns:
-        Its rows and columns; of equals, the first.
+        The rows and the columns of the square; ties go to the first.
 
     Example:
         >>> image = np.zeros((16, 24), np.uint8)
@@ -225,7 +221,7 @@ def _show(
     rows, columns = crop
     side = rows.stop - rows.start
     for ax, pixels in zip(pair, (image, image[crop]), strict=True):
-        # Only what is magnified shows its pixels: nearest neighbours would alias the whole.
+        # Only the magnified crop shows single pixels; the whole image would be aliased.
         method = "antialiased" if ax is pair[0] else "nearest"
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation=method)
         ax.set_axis_off()

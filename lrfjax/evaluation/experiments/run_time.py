@@ -1,4 +1,4 @@
-"""What encoding and decoding take, image by image, over the rate."""
+"""Times of encoding and decoding over the rate, one image at a time."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def run(request: Request) -> Outcome:
         for at in [[r for r in own if r.level == level]]
     ]
     note = (
-        f"Milliseconds for each megapixel, medians over the images, of calls with one image after "
-        f"what compiles has been compiled, on {rows[0].device}. The levels are qualities."
+        "Milliseconds per megapixel, medians over the images, of calls with one image, without "
+        f"compilation, on {rows[0].device}. The levels are qualities."
     )
     heads = ["codec and level", "bpp", "encode (ms/MP)", "decode (ms/MP)"]
     medians = {
@@ -104,4 +104,4 @@ def _draw(by_name: dict[str, list[Row]]) -> Figure:
     return figure
 
 
-EXPERIMENT = Experiment("run_time", "what encoding and decoding take", run)
+EXPERIMENT = Experiment("run_time", "times of encoding and decoding", run)

@@ -1,4 +1,8 @@
-"""The settings that all factorization codecs share, checked before any work."""
+"""The settings of the classic pipeline (arXiv 2408.12691), checked before any work.
+
+The module resolves them to a ``Layout`` and to ranks. ``encode`` checks the settings of the default
+pipeline.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import jax
 import numpy as np
 
 from lrfjax import checks
+from lrfjax.codec import container
 from lrfjax.codec.layout import Layout
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.image import resample
@@ -41,11 +46,13 @@ def make_layout(
     patch_size: tuple[int, int],
     upsampling: str = "nearest",
 ) -> Layout:
-    """Return the layout of an image of a given shape; gray images ignore the colour settings.
+    """Return the layout of an image of a given shape.
+
+    Gray images ignore the colour settings.
 
     Raises:
-        InputError: a value out of range.
-        InputTypeError: a wrong type.
+        InputError: if a value is out of range.
+        InputTypeError: if a value has a wrong type.
     """
     checks.one_of("color_space", color_space, ("YCbCr", "RGB"))
     factors = [
@@ -53,7 +60,10 @@ def make_layout(
     ]
     if 0.0 in factors:
         raise InputError(f"scale_factor must be above 0, got {scale_factor}")
-    sides = [checks.integer("patch_size", p, 1, 1024) for p in _pair("patch_size", patch_size)]
+    sides = [
+        checks.integer("patch_size", p, 1, container.MAX_PATCH_SIDE)
+        for p in _pair("patch_size", patch_size)
+    ]
     if not isinstance(patch, (bool, np.bool_)):
         raise InputTypeError(f"patch must be True or False, got {patch!r}")
     size = (shape[0], shape[1])
@@ -67,26 +77,27 @@ def make_layout(
     patches = (sides[0], sides[1]) if patch else None
     if patches and np.prod(padded := padded_size(size, patches)) > MAX_PIXELS:
         raise InputError(f"patch_size {patches} pads the image to {padded}, too many pixels")
-    checks.one_of("upsampling", upsampling, ("nearest", "linear"))
+    checks.one_of("upsampling", upsampling, container.UPSAMPLINGS)
     return Layout(size, space, chroma, patches, upsampling if space == "YCbCr" else "nearest")
 
 
 def resolve_ranks(
     layout: Layout, rank: int | Sequence[int] | None, quality: float | Sequence[float] | None
 ) -> list[int]:
-    """Return the rank of each matrix from ``rank`` or ``quality``, exactly one of them given.
+    """Return the rank of each matrix from ``rank`` or ``quality``.
 
-    A quality q gives max(round(min(M, N) q / 100), 1). A scalar stands for luma (or for every
-    matrix where there is no chroma); chroma then gets half of it.
+    A quality q gives the rank max(round(min(M, N) q / 100), 1). A scalar is the value for luma, and
+    chroma gets half of it; without chroma it is the value for every matrix.
 
     Args:
-        layout: the geometry.
-        rank: 1 to min(M, N), a scalar or one for each matrix.
-        quality: 0 to 100, a scalar or one for each matrix.
+        layout: geometry of the image.
+        rank: rank from 1 to min(M, N), a scalar or one per matrix.
+        quality: quality from 0 to 100, a scalar or one per matrix.
 
     Raises:
-        InputError: both or neither given, or a value out of range.
-        InputTypeError: a wrong type.
+        InputError: if both or neither of ``rank`` and ``quality`` are given, or a value is out of
+            range.
+        InputTypeError: if a value has a wrong type.
     """
     if (rank is None) == (quality is None):
         both = "both" if rank is not None else "neither"
@@ -115,7 +126,7 @@ def _pair(name: str, value: Any) -> list[Any]:
 
 
 def _per_matrix(name: str, value: Any, count: int) -> list[Any] | None:
-    """Return a sequence with one value for each matrix as a list, and None for a scalar."""
+    """Return a sequence of one value per matrix as a list, or None for a scalar."""
     if isinstance(value, (jax.Array, np.ndarray)):
         value = value.tolist()
     if isinstance(value, str) or not isinstance(value, Sequence):
