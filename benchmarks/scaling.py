@@ -95,7 +95,7 @@ def measure(options: argparse.Namespace) -> Rows:
     cores = sorted(os.sched_getaffinity(0))
     counts = sorted({1, *options.devices})
     if options.quick:
-        counts = [count for count in (1, 2) if count <= len(cores)]
+        counts = [1]
     if counts[0] < 1 or counts[-1] > len(cores):
         raise SystemExit(f"scaling: --devices {counts}, but this process has {len(cores)} cores")
     cases = [(count, count) for count in counts]

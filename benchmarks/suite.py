@@ -98,7 +98,7 @@ SUITE = (
     ),
     Entry("classification_check", _STUDY, "classification_check"),
     Entry("sweep_speed", "A sweep over qualities", "sweep_speed"),
-    Entry("convergence", _MINIMA, "convergence", ("--slow",), figures=("excess.png",)),
+    Entry("convergence", _MINIMA, "convergence", figures=("excess.png",)),
     Entry("convergence_photos", _MINIMA, "convergence", ("--crop", "512", "768"), data="photos"),
     Entry("inpainting", "Missing pixels", "inpainting", figures=("inpainting.png",)),
     Entry("solver_speed", "Speed of the IMF solve", "solver_speed"),

@@ -12,6 +12,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax
+import jaxlib
 import numpy as np
 import pytest
 
@@ -20,14 +21,27 @@ from lrfjax.evaluation.sample import sample_image
 CACHE = Path(__file__).parents[1] / ".jax_cache"
 CACHE_LIMIT = 2**30
 """Bytes beyond which the cache holds mostly programs of old code."""
+UNKNOWN_JAXLIB = 0, 11
+"""Releases before this one know the flag below; XLA ends a process over a flag that it does not."""
 
 _COMPILATIONS = []
-_MAX_MAPPINGS = 30_000
-"""Linux limits the memory mappings of a process to 65,530, and compiled programs need several."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--optimized``, for a run before a release."""
+    parser.addoption(
+        "--optimized", action="store_true", help="compile all modules as users do (slower)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Drop a cache that old code has filled, in the process that starts the workers."""
+    """Choose how XLA compiles, and drop a cache that old code has filled."""
+    version = tuple(int(part) for part in jaxlib.__version__.split(".")[:2])
+    if not config.getoption("--optimized") and version < UNKNOWN_JAXLIB:
+        # Most of the suite's time is compilation. XLA's older code generator takes a quarter less
+        # time, and without LLVM's optimizations three quarters less.
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false".strip()
     is_worker = hasattr(config, "workerinput")
     if not is_worker and sum(path.stat().st_size for path in CACHE.glob("*")) > CACHE_LIMIT:
         shutil.rmtree(CACHE)
@@ -54,12 +68,22 @@ class CompilationCounter:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _release_compiled_programs():
-    """Drop what was compiled when the memory mappings of this process come near the limit."""
-    yield
-    mappings = Path("/proc/self/maps")
-    if not mappings.exists() or mappings.read_bytes().count(b"\n") > _MAX_MAPPINGS:
-        jax.clear_caches()
+def _compilation(request):
+    """Compile a module's programs as it asks to, and drop them at its end.
+
+    Each program maps memory, and Linux limits the mappings. Programs that another module needs
+    again come from the cache of the suite.
+    """
+    is_quick = request.node.get_closest_marker("unoptimized") and not request.config.getoption(
+        "--optimized"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        if is_quick:
+            patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # for processes that tests start
+        jax.config.update("jax_disable_most_optimizations", bool(is_quick))
+        yield
+    jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
 
 
 @pytest.fixture

@@ -125,9 +125,6 @@ def one_process():
     gap = float(np.abs(products[0] - products[1]).max() / np.linalg.norm(rows, 2))
     found["rows svd"] = [gap, errors, lie(sharded, 8), collectives()]
 
-    histories = [lrfjax.nmf(abs(x), 3, num_iters=3).history for x in (shard_rows(rows), rows)]
-    found["nmf rows"] = [np.asarray(history.objective).tolist() for history in histories]
-
     # Two batch axes, of which the second is cut, and the rows; weights and a start on the host.
     devices = np.array(jax.devices()).reshape(2, 4)
     mesh = Mesh(devices, ("b", "r"), axis_types=(AxisType.Explicit,) * 2)

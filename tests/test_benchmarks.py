@@ -24,6 +24,8 @@ from benchmarks.suite import SUITE, Entry
 from benchmarks.summary import summary
 from lrfjax.evaluation.sample import sample_image
 
+pytestmark = pytest.mark.unoptimized
+
 ROOT = Path(__file__).parent.parent
 SOLVERS = ("imf", "nmf", "svd")
 

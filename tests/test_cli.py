@@ -18,6 +18,8 @@ from lrfjax.evaluation import compare
 from lrfjax.image.reading import read_picture
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.unoptimized
+
 PROFILE = b"a colour profile"
 
 

@@ -15,6 +15,8 @@ from lrfjax.solvers.columns import update_by_products
 from lrfjax.solvers.constraints import Box, IntegerBox, NonNegative, Real
 from lrfjax.solvers.problem import FactorModel
 
+pytestmark = pytest.mark.unoptimized
+
 NUM_ROWS, LENGTH, RANK = 12, 70, 9  # neither a power of two nor whole tiles
 REACH = np.arange(1, NUM_ROWS + 1, dtype=np.float32)
 CONSTRAINTS = {

@@ -8,6 +8,8 @@ import pytest
 import lrfjax
 from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers
 
+pytestmark = pytest.mark.unoptimized
+
 X = np.abs(low_rank_integers(1, 4, SHAPE, 4))
 
 
@@ -18,19 +20,19 @@ def _close_figures():
 
 
 def test_the_factors_of_every_sweep_are_kept_on_request():
-    fields = ("u_change", "v_change", "bound_share", "factors")
+    fields = ("u_change", "v_change", "factors")
     kept = lrfjax.imf(X[0], RANK, num_iters=SWEEPS, record=fields).history.factors
     assert kept.u.shape == (SWEEPS + 1, SHAPE[0], RANK)
     assert kept.v.shape == (SWEEPS + 1, SHAPE[1], RANK)
     for sweep in (0, 2, SWEEPS):
-        there = lrfjax.imf(X[0], RANK, num_iters=sweep).factors
+        there = lrfjax.imf(X[0], RANK, num_iters=sweep, record=()).factors
         assert np.array_equal(kept.u[sweep], there.u)
         assert np.array_equal(kept.v[sweep], there.v)
 
 
 @pytest.mark.parametrize("solver", [lrfjax.imf, lrfjax.nmf])
 def test_changes_are_relative_to_the_entry_before(solver):
-    fields = ("u_change", "v_change", "bound_share", "factors")
+    fields = ("u_change", "v_change", "factors")
     history = solver(X[0], RANK, num_iters=SWEEPS, record=fields).history
     for name in ("u", "v"):
         kept = np.asarray(getattr(history.factors, name), np.float64)
@@ -43,7 +45,7 @@ def test_changes_are_relative_to_the_entry_before(solver):
 
 
 def test_changes_are_those_since_the_entry_before():
-    fields = ("u_change", "factors")
+    fields = ("u_change", "v_change", "factors")
     history = lrfjax.imf(X[0], RANK, num_iters=SWEEPS, record_every=3, record=fields).history
     kept = np.asarray(history.factors.u, np.float64)
     expected = np.linalg.norm(kept[2] - kept[1]) / np.linalg.norm(kept[2])
@@ -52,7 +54,13 @@ def test_changes_are_those_since_the_entry_before():
 
 def test_a_restart_keeps_its_factors_too():
     result = lrfjax.imf(
-        X[0], RANK, num_iters=2, init="balanced", num_restarts=3, record=("factors",)
+        X[0],
+        RANK,
+        num_iters=2,
+        init="random",
+        key=jax.random.key(0),
+        num_restarts=3,
+        record=("factors",),
     )
     assert result.history.factors.u.shape == (3, SHAPE[0], RANK)
     assert result.restarts.factors.u.shape == (3, 3, SHAPE[0], RANK)
@@ -122,7 +130,7 @@ def test_a_table_has_a_line_for_each_solver():
 
 def test_times_of_a_solver():
     times = lrfjax.time_sweeps(
-        lambda n: lrfjax.nmf(X[0], RANK, num_iters=n, record_every=n, record=()), 20, 3
+        lambda n: lrfjax.nmf(X[0], RANK, num_iters=n, record_every=n, record=()), 6, 3
     )
     assert times.start > 0
     assert np.allclose(

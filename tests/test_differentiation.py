@@ -7,22 +7,25 @@ import pytest
 
 import lrfjax
 
+pytestmark = pytest.mark.unoptimized
+
 X = np.random.default_rng(0).random((14, 9))
 START = lrfjax.Factors(
     np.random.default_rng(1).random((14, 3)), np.random.default_rng(2).random((9, 3))
 )
+COMMON = {"num_iters": 4, "fixed_length": True, "record": ()}
 SOLVERS = {
-    "nmf": lambda x: lrfjax.nmf(x, 3, num_iters=5, fixed_length=True),
+    "nmf": lambda x: lrfjax.nmf(x, 3, **COMMON),
     "plain HALS": lambda x: lrfjax.nmf(
-        x, 3, num_iters=5, fixed_length=True, accelerate=False, num_passes=1, init=START
+        x, 3, accelerate=False, num_passes=1, init=START, **COMMON
     ),
-    "real": lambda x: lrfjax.factorize(x, 3, num_iters=5, fixed_length=True),
+    "real": lambda x: lrfjax.factorize(x, 3, **COMMON),
     "weights and penalties": lambda x: lrfjax.factorize(
-        x, 3, num_iters=5, fixed_length=True, init=START, weights=np.sqrt(X), l2=0.01, l1=0.001
+        x, 3, init=START, weights=np.sqrt(X), l2=0.01, l1=0.001, **COMMON
     ),
     "semi-NMF with an offset": lambda x: lrfjax.factorize(
-        x, 3, constraints=(lrfjax.NonNegative(), lrfjax.Real()), num_iters=4, fixed_length=True,
-        fit_offset=True, init=START,
+        x, 3, constraints=(lrfjax.NonNegative(), lrfjax.Real()), fit_offset=True, init=START,
+        **COMMON,
     ),
 }  # fmt: skip
 
@@ -59,7 +62,7 @@ def test_a_perfect_fit_has_a_finite_gradient():
     start = lrfjax.Factors(np.array([[1.0], [2], [3]]), np.array([[4.0], [1], [2]]))
 
     def objective(x):
-        return lrfjax.nmf(x, 1, num_iters=2, fixed_length=True, init=start).history.objective[-1]
+        return lrfjax.nmf(x, 1, init=start, **COMMON).history.objective[-1]
 
     assert np.allclose(jax.grad(objective)(x), 0, atol=1e-4)
 
@@ -67,15 +70,14 @@ def test_a_perfect_fit_has_a_finite_gradient():
 def test_a_fixed_length_does_the_same_sweeps():
     x = X.astype(np.float32)
     for accelerate in (False, True):
-        loose = lrfjax.nmf(x, 3, num_iters=8, accelerate=accelerate)
-        fixed = lrfjax.nmf(x, 3, num_iters=8, accelerate=accelerate, fixed_length=True)
+        common = {"num_iters": 8, "accelerate": accelerate, "record": ()}
+        loose = lrfjax.nmf(x, 3, **common)
+        fixed = lrfjax.nmf(x, 3, fixed_length=True, **common)
         assert np.allclose(loose.history.objective, fixed.history.objective, rtol=1e-5)
         assert int(fixed.status) == lrfjax.Status.ITERATION_LIMIT
     # Padded columns stay empty where zero is not feasible.
     box = lrfjax.Box(np.float32(1), np.float32(2))
-    traced = jax.jit(
-        lambda r: lrfjax.factorize(x, r, constraints=(box, box), num_iters=2, fixed_length=True)
-    )(2)
+    traced = jax.jit(lambda r: lrfjax.factorize(x, r, constraints=(box, box), **COMMON))(2)
     assert not np.any(np.asarray(traced.factors.u[:, 2:]))
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
+pytestmark = pytest.mark.unoptimized
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -17,6 +17,8 @@ from lrfjax.evaluation.describe import describe
 from lrfjax.evaluation.rate_distortion import rising_part
 from lrfjax.evaluation.sample import sample_image
 
+pytestmark = pytest.mark.unoptimized
+
 
 @pytest.fixture(autouse=True)
 def _close_figures():

@@ -20,6 +20,8 @@ from lrfjax.evaluation.experiments import (
 from lrfjax.evaluation.experiments.base import Request
 from lrfjax.evaluation.sample import sample_image
 
+pytestmark = pytest.mark.unoptimized
+
 
 @pytest.fixture(autouse=True)
 def _close_figures():

@@ -10,6 +10,8 @@ import lrfjax
 from lrfjax.solvers.gradient import factorize_gradient
 from tests.problems import exact_objective, low_rank_integers, objective_in_float64
 
+pytestmark = pytest.mark.unoptimized
+
 # Tests share shapes, ranks and counts of steps where they can, since each combination compiles.
 BOX = lrfjax.IntegerBox(-4, 3)
 ADAM, MOMENTUM = optax.adam(0.1), optax.sgd(0.1, momentum=0.9)

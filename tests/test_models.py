@@ -18,6 +18,7 @@ from tests.problems import (
     EPS,
     RANK,
     SHAPE,
+    SWEEPS,
     every_sweep,
     integer_matrices,
     low_rank_integers,
@@ -76,7 +77,7 @@ def test_a_penalised_column_update_is_the_best_of_all_integers():
 
 def test_an_l1_penalty_makes_factors_sparse(luma_matrix):
     shares = [
-        float(np.mean(np.asarray(lrfjax.imf(luma_matrix, 12, l1=(weight, 0)).factors.u) == 0))
+        float(np.mean(np.asarray(lrfjax.imf(luma_matrix, 8, l1=(weight, 0)).factors.u) == 0))
         for weight in (0.0, 3.0, 30.0)
     ]
     assert shares[0] < shares[1] < shares[2]
@@ -88,8 +89,9 @@ def test_a_frozen_factor_is_kept_and_the_other_one_fits_it(name):
     dictionary = np.abs(np.random.default_rng(0).normal(0, 2, (SHAPE[1], RANK))).astype(np.float32)
     start = lrfjax.Factors(np.ones((SHAPE[0], RANK), np.float32), dictionary)
     result = lrfjax.factorize(
-        x, RANK, constraints=CONSTRAINTS[name], init=start, frozen=(False, True), num_iters=20
-    )
+        x, RANK, constraints=CONSTRAINTS[name], init=start, frozen=(False, True), num_iters=20,
+        record=(),
+    )  # fmt: skip
     assert np.array_equal(result.factors.v, dictionary)
     history = np.asarray(result.history.objective)
     assert history[-1] < history[0]
@@ -101,9 +103,9 @@ def test_a_frozen_factor_is_kept_and_the_other_one_fits_it(name):
 
 def test_single_columns_can_be_frozen():
     x = low_rank_integers(5, 1, SHAPE, 3)[0]
-    first = lrfjax.imf(x, RANK, num_iters=2)
+    first = lrfjax.imf(x, RANK, num_iters=SWEEPS)
     kept = np.array([True, False, True])
-    second = lrfjax.imf(x, RANK, num_iters=5, init=first.factors, frozen=(kept, kept))
+    second = lrfjax.imf(x, RANK, num_iters=SWEEPS, init=first.factors, frozen=(kept, kept))
     for before, after in (
         (first.factors.u, second.factors.u),
         (first.factors.v, second.factors.v),
@@ -119,13 +121,14 @@ def test_every_column_keeps_its_own_bounds(seed):
     x = rng.normal(0, 30, SHAPE).astype(np.float32)
     lower = -rng.integers(0, 9, RANK)
     upper = lower + rng.integers(1, 9, RANK)
-    result = lrfjax.imf(x, RANK, bounds=(lower, upper), num_iters=3)
+    result = lrfjax.imf(x, RANK, bounds=(lower, upper), num_iters=SWEEPS)
     for factor in (np.asarray(result.factors.u), np.asarray(result.factors.v)):
         assert np.array_equal(factor, np.round(factor))
         assert np.all(factor >= lower)
         assert np.all(factor <= upper)
-    same = lrfjax.imf(x, RANK, bounds=(np.full(RANK, -4), np.full(RANK, 3)), num_iters=3)
-    plain = lrfjax.imf(x, RANK, bounds=(-4, 3), num_iters=3)
+    columns = np.full(RANK, -4), np.full(RANK, 3)
+    same = lrfjax.imf(x, RANK, bounds=columns, num_iters=SWEEPS)
+    plain = lrfjax.imf(x, RANK, bounds=(-4, 3), num_iters=SWEEPS)
     assert np.array_equal(same.factors.u, plain.factors.u)
 
 
@@ -153,22 +156,25 @@ def test_scale_and_offset_never_raise_the_objective(fit_scale, fit_offset, init)
 
 
 def test_reconstruction_uses_scale_and_offset():
-    x = integer_matrices(2, 3, SHAPE, 255) + 90
-    result = lrfjax.imf(x, RANK, init="balanced", fit_scale=True, fit_offset=True)
+    x = integer_matrices(2, BATCH, SHAPE, 255) + 90
+    model = {"init": "balanced", "fit_scale": True, "fit_offset": True}
+    result = lrfjax.factorize(
+        x, RANK, constraints=(BOX, BOX), num_iters=8, record=("factors",), **model
+    )
     residual = x - np.asarray(lrfjax.reconstruct(result.factors))
     assert np.allclose((residual**2).sum(axis=(1, 2)), result.history.objective[:, -1], rtol=1e-4)
 
 
 def test_better_starts_end_lower(luma_matrix):
     errors = [
-        float(lrfjax.imf(luma_matrix, 12, **params).history.relative_error[-1])
+        float(lrfjax.imf(luma_matrix, 8, record=(), **params).history.relative_error[-1])
         for params in (
             {},
             {"init": "balanced"},
             {"init": "balanced", "fit_scale": True, "fit_offset": True},
         )
     ]
-    bound = float(lrfjax.svd(luma_matrix, 12).history.relative_error[0])
+    bound = float(lrfjax.svd(luma_matrix, 8).history.relative_error[0])
     excess = np.square(errors) - bound**2
     assert excess[2] < excess[1] < excess[0]
 
@@ -176,20 +182,20 @@ def test_better_starts_end_lower(luma_matrix):
 @pytest.mark.parametrize(
     "params",
     [
-        {"init": "balanced"},
         {"init": "balanced", "fit_scale": True, "fit_offset": True},
         {"init": "random", "key": jax.random.key(2)},
     ],
 )
-def test_restarts_return_the_best_and_all_histories(params, luma_matrix):
-    x = np.stack([luma_matrix[:60], luma_matrix[60:120]])
-    many = lrfjax.imf(x, 5, num_iters=4, num_restarts=10, **params)
+def test_restarts_return_the_best_and_all_histories(params):
+    x = low_rank_integers(6, 2, SHAPE, 6) * 8
+    params = {"num_iters": 4, "record": (), **params}
+    many = lrfjax.imf(x, RANK, num_restarts=10, **params)
     assert many.restarts.objective.shape == (2, 10, 5)
     finals = np.asarray(many.restarts.objective[:, :, -1])
     assert np.array_equal(many.history.objective[:, -1], finals.min(axis=1))
     assert len(np.unique(finals[0])) > 5
     if "key" not in params:
-        one = lrfjax.imf(x, 5, num_iters=4, **params)
+        one = lrfjax.imf(x, RANK, **params)
         assert one.restarts is None
         assert np.allclose(one.history.objective, many.restarts.objective[:, 0], rtol=1e-3)
 

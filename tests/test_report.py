@@ -14,6 +14,8 @@ from lrfjax.evaluation.page import table
 from lrfjax.evaluation.report import plot_rates, write_report
 from lrfjax.evaluation.results import Row
 
+pytestmark = pytest.mark.unoptimized
+
 RATES = np.array([0.08, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 1.8])
 
 

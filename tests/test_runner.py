@@ -21,6 +21,8 @@ from lrfjax.evaluation.methods import choose_methods
 from lrfjax.evaluation.results import read_rows, to_line
 from lrfjax.evaluation.runner import evaluate
 
+pytestmark = pytest.mark.unoptimized
+
 CHOSEN = choose_methods(["jpeg", "imf-paper"], {"jpeg": [10, 80], "imf-paper": [2, 25]})
 GOOD = ["a.png", "gray.png", "sub/b.npy"]
 BAD = ["broken.png", "clear.png", "wide.npy"]

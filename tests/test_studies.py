@@ -19,6 +19,8 @@ from lrfjax.evaluation.mean_curves import MeanCurve
 from lrfjax.evaluation.methods import METHODS
 from lrfjax.evaluation.results import read_rows
 
+pytestmark = pytest.mark.unoptimized
+
 NAMES = "comparison bounds num_iters patch_size color_space run_time classification qualitative"
 
 

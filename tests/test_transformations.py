@@ -8,7 +8,7 @@ import pytest
 import lrfjax
 from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers
 
-FIELDS = ("u_change", "v_change", "bound_share", "factors")
+FIELDS = ("u_change", "factors")
 SOLVERS = {
     "imf": lambda x, rank: lrfjax.imf(x, rank, num_iters=SWEEPS, record=FIELDS),
     "nmf": lambda x, rank: lrfjax.nmf(jnp.abs(x), rank, num_iters=SWEEPS, record=FIELDS),
@@ -88,20 +88,20 @@ def test_vmap_over_ranks(batch):
 
 
 def test_a_sweep_over_ranks_bounds_and_tolerances_compiles_once_a_bucket(compilations):
-    x = np.random.default_rng(0).integers(0, 256, (40, 32)).astype(np.float32)
-    ranks = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 31, 32]
+    x = np.random.default_rng(0).integers(0, 256, (40, 24)).astype(np.float32)
+    ranks = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16]
     for rank in ranks:
         for bounds in [(-16, 15), (-8, 7.0), (np.int64(-128), 127), (0, np.float32(31))]:
-            result = lrfjax.imf(x, rank, bounds=bounds, num_iters=2, tol=1e-3 * rank)
+            result = lrfjax.imf(x, rank, bounds=bounds, num_iters=2, tol=1e-3 * rank, record=())
             assert result.factors.u.shape == (40, rank)
-    assert compilations.count <= 4  # buckets of 8, 16 and 32, and a conversion
+    assert compilations.count <= 3  # buckets of 8 and 16, and a conversion
 
 
 def test_warm_starts_of_many_ranks_compile_once_a_bucket(compilations):
     x = np.random.default_rng(0).integers(0, 256, (70, 16)).astype(np.float32)
     for rank in range(1, 9):
         factors = lrfjax.Factors(np.ones((70, rank), np.float32), np.ones((16, rank), np.float32))
-        lrfjax.imf(x, np.int64(rank), num_iters=2, init=factors)
+        lrfjax.imf(x, np.int64(rank), num_iters=2, init=factors, record=())
     assert compilations.count <= 1
 
 

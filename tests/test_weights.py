@@ -63,8 +63,9 @@ def test_the_objective_falls_with_scale_and_offset():
     x = np.abs(low_rank_integers(4, BATCH, SHAPE, 3)) * 3
     weights = _weights("missing", x.shape)
     result = lrfjax.imf(
-        x, RANK, num_iters=12, init="balanced", fit_scale=True, fit_offset=True, weights=weights
-    )
+        x, RANK, num_iters=12, init="balanced", fit_scale=True, fit_offset=True, weights=weights,
+        record=(),
+    )  # fmt: skip
     history = np.asarray(result.history.objective)
     assert np.all(np.diff(history, axis=1) <= 10 * EPS * history[:, :1])
     assert np.allclose(history[:, -1], _objective(x, weights, result.factors), rtol=1e-4)
@@ -74,7 +75,7 @@ def test_the_objective_falls_with_scale_and_offset():
 @pytest.mark.parametrize("name", ["integers", "non-negative", "real"])
 def test_unit_weights_change_nothing_but_rounding(name):
     x = np.abs(low_rank_integers(5, 1, SHAPE, 3)[0])
-    params = {"constraints": CONSTRAINTS[name], "num_iters": SWEEPS}
+    params = {"constraints": CONSTRAINTS[name], "num_iters": SWEEPS, "record": ()}
     plain = lrfjax.factorize(x, RANK, **params)
     weighted = lrfjax.factorize(x, RANK, weights=np.ones(SHAPE), **params)
     assert np.allclose(plain.history.objective, weighted.history.objective, rtol=1e-3)
@@ -88,9 +89,9 @@ def test_whole_weights_are_repeated_rows():
     counts = np.random.default_rng(1).integers(1, 4, SHAPE[0])
     start = lrfjax.Factors(np.ones((SHAPE[0], 2)), np.arange(24.0).reshape(12, 2) % 5)
     weights = np.repeat(counts[:, None], SHAPE[1], axis=1)
-    weighted = lrfjax.imf(x, 2, init=start, weights=weights, num_iters=4)
+    weighted = lrfjax.imf(x, 2, init=start, weights=weights, num_iters=4, record=())
     again = lrfjax.Factors(np.repeat(start.u, counts, axis=0), start.v)
-    repeated = lrfjax.imf(np.repeat(x, counts, axis=0), 2, init=again, num_iters=4)
+    repeated = lrfjax.imf(np.repeat(x, counts, axis=0), 2, init=again, num_iters=4, record=())
     assert np.array_equal(weighted.factors.v, repeated.factors.v)
     assert np.array_equal(np.repeat(weighted.factors.u, counts, axis=0), repeated.factors.u)
     assert np.array_equal(weighted.history.objective, repeated.history.objective)
@@ -119,11 +120,11 @@ def test_what_is_missing_may_be_anything():
     results = []
     for filler in (0.0, np.nan, np.inf, -1e30):
         filled = np.where(weights > 0, x, np.float32(filler))
-        results.append(lrfjax.nmf(filled, RANK, num_iters=SWEEPS, weights=weights))
+        results.append(lrfjax.nmf(filled, RANK, num_iters=SWEEPS, weights=weights, record=()))
     for other in results[1:]:
         assert np.array_equal(results[0].factors.u, other.factors.u)
         assert np.array_equal(results[0].history.objective, other.history.objective)
-    mask = lrfjax.nmf(filled, RANK, num_iters=SWEEPS, weights=weights > 0)
+    mask = lrfjax.nmf(filled, RANK, num_iters=SWEEPS, weights=weights > 0, record=())
     assert np.array_equal(results[0].factors.u, mask.factors.u)
     on_device = lrfjax.nmf(
         jnp.asarray(filled), RANK, num_iters=SWEEPS, weights=jnp.asarray(weights)
@@ -137,7 +138,7 @@ def test_an_exact_matrix_is_recovered_where_it_is_missing():
     rng = np.random.default_rng(2)
     x = (rng.random((40, 2)) @ rng.random((2, 30)) + 0.1).astype(np.float32)
     weights = (rng.random(x.shape) > 0.3).astype(np.float32)
-    result = lrfjax.factorize(x, 3, weights=weights, num_iters=400, record_every=400)
+    result = lrfjax.factorize(x, 3, weights=weights, num_iters=400, record=(), record_every=400)
     gap = np.asarray(lrfjax.reconstruct(result.factors)) - x
     assert np.abs(gap[weights == 0]).max() < 0.02
 
@@ -149,11 +150,12 @@ def test_a_photograph_with_30_percent_of_its_pixels_missing_is_inpainted(name, l
     broken = np.where(missing, np.nan, luma_matrix)
     if name == "integers":
         model = {"init": "balanced", "fit_scale": True, "fit_offset": True}
-        result = lrfjax.imf(broken, 4, weights=weights, num_iters=30, l2=0.05, **model)
+        result = lrfjax.imf(broken, 4, weights=weights, num_iters=30, l2=0.05, record=(), **model)
     else:
         result = lrfjax.factorize(
-            broken, 4, constraints=CONSTRAINTS[name], weights=weights, num_iters=60, l2=0.05
-        )
+            broken, 4, constraints=CONSTRAINTS[name], weights=weights, num_iters=60, l2=0.05,
+            record=(),
+        )  # fmt: skip
     fit = np.clip(np.asarray(lrfjax.reconstruct(result.factors)), 0, 255)
     mean = np.nanmean(broken, axis=1, keepdims=True) * np.ones_like(fit)
     errors = [((a - luma_matrix)[missing] ** 2).mean() for a in (fit, mean)]
@@ -166,7 +168,7 @@ def test_batches_vmap_and_shared_weights_agree():
     weights = _weights("missing", SHAPE)
 
     def solve(a):
-        return lrfjax.imf(a, RANK, weights=weights, num_iters=SWEEPS).factors.u
+        return lrfjax.imf(a, RANK, weights=weights, num_iters=SWEEPS, record=()).factors.u
 
     each = np.stack([solve(a) for a in x])
     assert np.array_equal(solve(x), each)
