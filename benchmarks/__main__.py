@@ -3,8 +3,8 @@
     python -m benchmarks --data KODAK [--reference REFERENCE] [--photos PHOTOS] [--only NAME ...]
 
 Each entry runs as a process of its own, which keeps memory, caches and failures apart. The rows go
-to OUT/results, the figures to OUT/figures and the page to OUT/README.md. OUT is this package, or
-lrfjax-benchmarks for a trial run.
+to OUT/results, the figures to OUT/figures and the page to OUT/README.md. OUT is this package, whose
+summary also goes to the README of the project; or lrfjax-benchmarks for a trial run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.page import render
 from benchmarks.suite import SUITE, Entry
+from benchmarks.summary import insert
 
 PACKAGE = Path(__file__).parent
 
@@ -66,11 +67,11 @@ def main() -> int:
     out = (options.out or default).resolve()
     out.mkdir(parents=True, exist_ok=True)
 
-    summary, num_failed = [], 0
+    report, num_failed = [], 0
     chosen = [e for e in SUITE if not options.only or e.name in options.only]
     for number, entry in enumerate([] if options.render else chosen, 1):
         if missing := [f"--{name}" for name in entry.missing(places)]:
-            summary.append(f"{entry.name:<22} skipped: needs {' and '.join(missing)}")
+            report.append(f"{entry.name:<22} skipped: needs {' and '.join(missing)}")
             continue
         print(f"\n[{number}/{len(chosen)}] {entry.name}: {entry.title}", flush=True)
         start = time.monotonic()
@@ -78,10 +79,13 @@ def main() -> int:
         took = time.monotonic() - start
         num_failed += status != 0
         outcome = "ran" if status == 0 else f"FAILED with status {status},"
-        summary.append(f"{entry.name:<22} {outcome} {took:.0f} s")
+        report.append(f"{entry.name:<22} {outcome} {took:.0f} s")
     page = out / "README.md"
     page.write_text(render(out, SUITE))
-    print("\n".join(["", *summary, f"wrote {page}"]))
+    if out == PACKAGE:
+        readme = PACKAGE.parent / "README.md"
+        readme.write_text(insert(readme.read_text(), out))
+    print("\n".join(["", *report, f"wrote {page}"]))
     return int(num_failed > 0)
 
 

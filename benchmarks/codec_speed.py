@@ -6,7 +6,7 @@ python -m benchmarks.codec_speed --data KODAK
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -95,9 +95,20 @@ def measure(options: argparse.Namespace) -> Rows:
     return rows
 
 
+def by_codec(rows: Rows) -> dict[str, list[Row]]:
+    """Return the rows by codec."""
+    return {name: found for (name,), found in group(rows, "codec").items()}
+
+
+def ratio_to(other: str, verb: str, codecs: Mapping[str, Sequence[Row]]) -> float:
+    """Return lrfjax's time over that of another codec, a geometric mean over the images."""
+    pairs = zip(codecs[OWN], codecs[other], strict=True)
+    return geometric_mean([own[f"{verb}_s"] / peer[f"{verb}_s"] for own, peer in pairs])
+
+
 def show(rows: Rows) -> str:
     """Return times, rates and PSNR by codec, and the ratios."""
-    codecs = {name: found for (name,), found in group(rows, "codec").items()}
+    codecs = by_codec(rows)
     lines = []
     for name, found in codecs.items():
         times = [f"{1e3 * np.mean([row[f'{verb}_s'] for row in found]):.1f}" for verb in VERBS]
@@ -105,13 +116,12 @@ def show(rows: Rows) -> str:
         first = [f"{1e3 * found[0][f'first_{verb}_s']:.0f}" for verb in VERBS]
         lines.append([name, *times, f"{rate:.3f}", f"{psnr:.2f}", *first])
     heads = ["", *VERBS, "bpp", "PSNR (dB)", *(f"first {verb}" for verb in VERBS)]
-    ratios = []
-    for verb, others in COMPARED.items():
-        for other in others:
-            if other in codecs:
-                pairs = zip(codecs[OWN], codecs[other], strict=True)
-                ratio = geometric_mean([a[f"{verb}_s"] / b[f"{verb}_s"] for a, b in pairs])
-                ratios.append(f"{ratio:.2f} to {other} ({verb})")
+    ratios = [
+        f"{ratio_to(other, verb, codecs):.2f} to {other} ({verb})"
+        for verb, others in COMPARED.items()
+        for other in others
+        if other in codecs
+    ]
     count = len(codecs[OWN])
     return "\n\n".join(
         [

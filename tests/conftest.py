@@ -4,9 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
-# Before jax is imported. The workers, all modules, the processes that tests start and later runs
-# share what is compiled.
+# Before NumPy and JAX are imported. OpenBLAS threads of two workers spin against each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# The workers, all modules, the processes that tests start and later runs
+# share what is compiled.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")

@@ -283,6 +283,23 @@ def test_an_interrupt_while_encoding_leaves_no_partial_file(picture, tmp_path, c
     assert (out / "in.lrfj").read_bytes() == b"whole"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of POSIX are bytes")
+def test_a_name_that_the_terminal_cannot_show_does_not_end_a_batch(picture, tmp_path):
+    strange = tmp_path / os.fsdecode(b"\xff\xe9.png")
+    strange.write_bytes(picture.read_bytes())
+    missing, out = tmp_path / os.fsdecode(b"\xfe.png"), tmp_path / "out"
+    command = [sys.executable, "-m", "lrfjax", "encode", strange, missing, picture, out]
+    done = subprocess.run(
+        [*command, "--rank", "1"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+    )
+    assert done.returncode == 1
+    assert len(_names(out)) == 2
+    assert b"Traceback" not in done.stderr
+    assert b"does not exist" in done.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_terminated_process_leaves_whole_files_only(photo, tmp_path):
     inputs, out = [], tmp_path / "out"

@@ -1,5 +1,6 @@
 """The codecs from outside: every method and both ways, any image, targets, bad arguments."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -66,6 +67,12 @@ def test_images_of_any_kind_come_back(way, size, photo):
             assert np.array_equal(decoded[..., 3], one[..., 3])
         assert np.array_equal(lrfjax.decode(data), decoded)
         decoded[0] = 0
+
+
+def test_linear_upsampling_keeps_strict_settings(photo):
+    data = IMF(small(photo), rank=8, **{**PAPER, "upsampling": "linear"})
+    with jax.numpy_rank_promotion("raise"):
+        assert lrfjax.decode(data).shape == (17, 23, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 9), (9, 1), (33, 16)])

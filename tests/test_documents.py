@@ -1,5 +1,7 @@
 """What the README and the notebooks show runs as written."""
 
+import contextlib
+import io
 import json
 import re
 from pathlib import Path
@@ -19,11 +21,25 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     plt.close("all")
 
 
-def test_the_examples_of_the_readme_run():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+def _is_number(text):
+    return re.fullmatch(r"-?\d+(\.\d+)?", text) is not None
+
+
+def test_the_examples_of_the_readme_run_and_print_what_it_says():
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", text, re.DOTALL)
+    assert any(expected for _, expected in blocks)
+    for block, expected in blocks:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block, "README.md", "exec"), {})
+        if expected:
+            # Another processor may round otherwise.
+            for found, told in zip(printed.getvalue().split(), expected.split(), strict=True):
+                if _is_number(found) and _is_number(told):
+                    assert float(found) == pytest.approx(float(told), rel=0.05)
+                else:
+                    assert found == told
 
 
 @pytest.mark.parametrize("page", ["README.md", "lrfjax/README.md", "benchmarks/README.md"])

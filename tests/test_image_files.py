@@ -126,6 +126,16 @@ def test_colours_that_would_lose_bits_are_refused(tmp_path, photo, channels):
                 read(source)
 
 
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tiff"])
+def test_animations_and_pages_are_refused(tmp_path, photo, suffix):
+    frames = [Image.fromarray(photo), Image.fromarray(photo[::-1])]
+    path = tmp_path / f"frames.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    for read in (lrfjax.read_image, read_picture):
+        with pytest.raises(lrfjax.InputError, match=f"frames.{suffix}' has 2 frames"):
+            read(path)
+
+
 def test_gray_beyond_16_bits_is_refused(tmp_path, photo):
     path = tmp_path / "x.tiff"
     Image.fromarray(_wide(photo).astype(np.int32) * 2).save(path)

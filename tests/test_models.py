@@ -295,3 +295,45 @@ def test_a_start_needs_a_positive_scale(scale):
     start = lrfjax.Factors(np.ones((4, 2)), np.ones((3, 2)), scale=np.float32(scale))
     with pytest.raises(lrfjax.InputError, match=r"init.scale must be"):
         lrfjax.imf(np.ones((4, 3)), 2, init=start, fit_scale=True)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (40, 16), (4096, 16), (7, 30)])
+def test_no_start_fails_on_matrices_of_low_rank(shape):
+    rng = np.random.default_rng(shape[0])
+    count = 400 if shape[0] < 100 else 40
+    periods = rng.integers(1, 9, (count, 2))
+    left, right = (
+        np.arange(n) % periods[:, k : k + 1] * (rng.random((count, n)) < 0.8)
+        for k, n in enumerate(shape)
+    )
+    x = left[:, :, None] * right[:, None, :]
+    x[count // 2 :] += rng.integers(0, 3, (count // 2, shape[0], 1))
+    for solver in (lrfjax.imf, lrfjax.nmf):
+        result = solver(x, 2, num_iters=SWEEPS, record=())
+        assert np.all(np.asarray(result.status) != lrfjax.Status.FAILED)
+        assert np.all(np.isfinite(np.asarray(result.history.relative_error)))
+    assert np.median(np.asarray(result.history.relative_error)[:, -1]) < 0.01
+
+
+def test_the_reported_rank_one_matrices_are_solved():
+    first = np.outer([0, 0, 5, 1, 0, 0, 0, 4], [0, 0, 1, 5, 0, 0, 1, 4])
+    second = np.outer(np.arange(4096) % 3, np.arange(16) % 6)
+    assert float(lrfjax.imf(first, 1).history.relative_error[-1]) == 0
+    assert float(lrfjax.nmf(second, 1).history.relative_error[-1]) < 1e-3
+
+
+def test_a_zero_matrix_is_solved_from_any_start_and_within_any_bounds():
+    zeros = np.zeros(SHAPE, np.float32)
+    start = lrfjax.Factors(np.ones((SHAPE[0], RANK)), np.ones((SHAPE[1], RANK)))
+    frozen = lrfjax.nmf(zeros, RANK, init=start, frozen=(False, True), num_iters=SWEEPS)
+    assert int(frozen.status) != lrfjax.Status.FAILED
+    assert not np.any(np.asarray(frozen.factors.u))
+    bounded = lrfjax.imf(zeros, RANK, bounds=(1, 3), num_iters=SWEEPS)
+    assert int(bounded.status) != lrfjax.Status.FAILED
+    for factor in (np.asarray(bounded.factors.u), np.asarray(bounded.factors.v)):
+        assert np.array_equal(factor, np.ones_like(factor))
+
+
+def test_integer_dtypes_do_not_wrap_around_in_a_reconstruction():
+    factors = lrfjax.Factors(np.full((3, 2), 100, np.int8), np.full((4, 2), 100, np.int8))
+    assert np.array_equal(lrfjax.reconstruct(factors), np.full((3, 4), 20_000))

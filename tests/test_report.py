@@ -98,7 +98,7 @@ def test_methods_that_lack_images_are_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("methods", "anchor"), [(["imf", "svd"], "jpeg"), (["jpeg"], "jpeg"), (["jpeg", "imf"], "avif")]
+    ("methods", "anchor"), [(["imf", "svd"], None), (["jpeg"], None), (["jpeg"], "jpeg")]
 )
 def test_without_anything_to_compare_with_there_are_no_deltas(tmp_path, methods, anchor):
     page, _ = _page([row for m in methods for row in _rows(m)], tmp_path, anchor=anchor)
@@ -112,6 +112,12 @@ def test_times_that_nobody_took_are_left_empty(tmp_path):
     times = page[page.index("## Times") :]
     assert _cells(times, "IMF") == ["", "125.0", "1"]
     assert _cells(times, "JPEG") == ["250.0", "125.0", "1"]
+
+
+def test_an_anchor_without_rows_is_named(tmp_path):
+    with pytest.raises(InputError, match="anchor 'jpegg' has no rows; there are imf, jpeg"):
+        _page(_rows() + _rows("imf", gain=2.0), tmp_path, anchor="jpegg")
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_anchor_takes_its_place(tmp_path):

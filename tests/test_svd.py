@@ -120,3 +120,13 @@ def test_the_start_of_deficient_matrices_is_as_good_a_fit(x):
     spectrum = np.linalg.svd(x.astype(np.float64), compute_uv=False)
     squared = np.sum((x - (u.T * s) @ v) ** 2) - np.sum(spectrum[8:] ** 2)
     assert np.sqrt(max(squared, 0)) <= 50 * EPS * np.linalg.norm(spectrum)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_a_matrix_that_is_not_finite_has_no_singular_values(value):
+    x = np.random.default_rng(0).normal(size=(2, 12, 8)).astype(np.float32)
+    x[1, 3, 4] = value
+    for part in lrfjax.truncated_svd(x):
+        assert np.all(np.isfinite(part[0]))
+        assert np.all(np.isnan(part[1]))
+    assert int(jax.jit(lambda x: lrfjax.svd(x, 3))(x[1]).status) == lrfjax.Status.FAILED

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import jax
 from tqdm import tqdm
@@ -89,16 +90,26 @@ def run_all(command: str, jobs: Sequence[Job], work: Callable[[Job], str]) -> in
         total=len(jobs), unit="file", leave=False, disable=None if len(jobs) > 1 else True
     ) as bar:
         for job in jobs:
-            bar.set_postfix_str(job.source.name)
+            bar.set_postfix_str(shown(job.source.name, sys.stderr))
             try:
                 said = work(job)
             except FAILURES as error:
                 failed += 1
-                tqdm.write(failure_line(command, error, job.source), file=sys.stderr)
+                line = failure_line(command, error, job.source)
+                tqdm.write(shown(line, sys.stderr), file=sys.stderr)
             else:
-                tqdm.write(said, file=sys.stdout)
+                tqdm.write(shown(said, sys.stdout), file=sys.stdout)
             bar.update()
     return int(failed > 0)
+
+
+def shown(text: str, stream: TextIO) -> str:
+    """Return a text with escapes for the characters that a stream cannot encode.
+
+    The name of a file may be any bytes.
+    """
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lrfjax.cli import coding, comparing, studies
-from lrfjax.cli.batch import FAILURES, failure_line
+from lrfjax.cli.batch import FAILURES, failure_line, shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except FAILURES as error:
-        print(failure_line(options.command, error), file=sys.stderr)
+        print(shown(failure_line(options.command, error), sys.stderr), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"lrfjax {options.command}: interrupted", file=sys.stderr)

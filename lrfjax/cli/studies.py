@@ -87,9 +87,8 @@ def add_commands(commands: Any) -> None:
     )
     report.add_argument(
         "--anchor",
-        default="jpeg",
         metavar="NAME",
-        help="codec that BD-rates and BD-PSNRs compare with (default: %(default)s)",
+        help="codec that BD-rates and BD-PSNRs compare with (default: jpeg, if it was measured)",
     )
     report.add_argument(
         "--interpolation",

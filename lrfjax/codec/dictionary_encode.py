@@ -26,7 +26,8 @@ from lrfjax.image.deblock import STRENGTH_UNIT
 from lrfjax.image.patches import patch_grid
 
 DEBLOCKING = round(1.2 * STRENGTH_UNIT)
-# About one in 10^5 entries of the two lowest classes is nonzero.
+# In photographs about one in 10^5 entries of the two lowest classes is nonzero. Other content needs
+# them: ``tiles.code_tile`` lowers the skip where that pays.
 _SKIP = 2
 _BIAS = 2.0
 
@@ -122,7 +123,7 @@ class ImageEncoder:
         return EncodedImage(header, tuple(bodies)), total / self.image.size
 
     def _header(self, dial: float) -> container.DictionaryHeader:
-        whole, _ = rate_control.dial_settings(dial)
+        whole, _ = _dial_settings(dial)
         return container.DictionaryHeader(
             size=(self.image.shape[0], self.image.shape[1]),
             tile_rows=min(self._rows_per_tile, _grid_of(self.image)[0]),
@@ -139,7 +140,7 @@ class ImageEncoder:
     def _coded(self, header: container.DictionaryHeader, dial: float) -> Iterator[tiles.CodedTile]:
         """Yield the coded tiles from the top down; several threads work ahead."""
         steps = header.finish.steps
-        _, lagrangian = rate_control.dial_settings(dial)
+        _, lagrangian = _dial_settings(dial)
 
         def code(part: np.ndarray) -> tiles.CodedTile:
             grid = _grid_of(part)
@@ -188,6 +189,15 @@ class ImageEncoder:
             spent = float(np.dot(shares, weights))
             low, high = (step, high) if spent < dropped else (low, step)
         return 16 * low
+
+
+def _dial_settings(dial: float) -> tuple[int, float]:
+    """Return the step and the Lagrange multiplier of a dial; see ``rate_control.dial_settings``.
+
+    Below the smallest step only the multiplier falls on, by the square of the missing step.
+    """
+    step, lagrangian = rate_control.dial_settings(max(dial, LEAST_STEP))
+    return step, lagrangian * min(dial / LEAST_STEP, 1.0) ** 2
 
 
 def _grid_of(part: np.ndarray) -> tuple[int, int]:

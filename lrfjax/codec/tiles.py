@@ -5,7 +5,7 @@ Only a few tiles are in memory at a time. A small image is a single tile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -186,16 +186,22 @@ def code_tile(
 ) -> CodedTile:
     """Decide the entries of U and return the coded tile; see ``DecidingSource``.
 
+    If the classes below the skip of the stack turn out to be worth their bits, they are coded.
+
     Args:
         u: shape (planes, M, R), float32, real-valued U.
         kinds: shape (M,), int32, dictionary of each patch.
-        stack: description of U; U has columns for all of its bands.
+        stack: description of U; U has columns for all of its bands. Its skip is an upper limit.
         lagrangian: Lagrange multiplier of the rate, in squared steps per bit.
         num_passes: number of decisions of all entries. Each pass after the first accounts for the
             effect of an entry on the rate of others, estimated from the previous pass.
     """
     source = DecidingSource(u, stack, lagrangian)
     decided = walk(source, stack)
+    if (skip := source.cheapest_skip()) < stack.skip:
+        stack = replace(stack, skip=skip)
+        source = DecidingSource(u, stack, lagrangian)
+        decided = walk(source, stack)
     for _ in range(num_passes - 1):
         source = DecidingSource(u, stack, lagrangian, rate_gradient(source))
         decided = walk(source, stack)

@@ -32,7 +32,7 @@ def write_report(
     rows: Sequence[Row],
     folder: Path,
     *,
-    anchor: str = "jpeg",
+    anchor: str | None = None,
     method: str = "linear",
     published: Sequence[PublishedCurve] = (),
 ) -> list[Path]:
@@ -41,8 +41,8 @@ def write_report(
     Args:
         rows: rows of a results file.
         folder: an existing folder.
-        anchor: method that the Bjontegaard deltas compare with; they are left out if it has no
-            rows.
+        anchor: method that the Bjontegaard deltas compare with. By default JPEG; without rows of
+            JPEG the deltas are left out.
         method: interpolation of each image's curve for the means, see
             ``mean_curves.interpolate``. The deltas use PCHIP.
         published: curves to draw over the figures.
@@ -51,12 +51,15 @@ def write_report(
         The paths of the written files, the page first.
 
     Raises:
-        InputError: if there are no rows, a method has several sets of parameters, or a file cannot
-            be written.
+        InputError: if there are no rows, the given anchor has no rows, a method has several sets of
+            parameters, or a file cannot be written.
     """
     if not rows:
         raise InputError("rows must not be empty")
     methods = by_method(rows)
+    if anchor is not None and anchor not in methods:
+        raise InputError(f"anchor {anchor!r} has no rows; there are {', '.join(sorted(methods))}")
+    anchor = anchor or "jpeg"
     images = {(row.image, row.digest) for row in rows}
     parts = [f"{len(rows)} measurements of {len(images)} images."]
     parts += _incomplete(methods, images)

@@ -92,7 +92,8 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
         Shape (H, W) or (H, W, 3), uint8.
 
     Raises:
-        InputError: if the file does not exist, is not an image, is too large, or would lose data.
+        InputError: if the file does not exist, is not an image, is too large, or would lose data,
+            such as the other frames of an animation.
     """
     image, _ = _open(path, checks.integer("max_pixels", max_pixels, 1))
     if _has_alpha(image):
@@ -124,7 +125,8 @@ def read_picture(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) 
         or of gray if the pixels are RGB).
 
     Raises:
-        InputError: if the file does not exist, is not an image, is too large, or would lose data.
+        InputError: if the file does not exist, is not an image, is too large, or would lose data,
+            such as the other frames of an animation.
         InputTypeError: if the array in a ``.npy`` file has another dtype.
     """
     name = f"path {os.fspath(path)!r}"
@@ -163,6 +165,11 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
                     raise InputError(
                         f"{name} has {opened.width} x {opened.height} pixels, more than "
                         f"max_pixels allows ({max_pixels})"
+                    )
+                if (frames := getattr(opened, "n_frames", 1)) > 1:
+                    raise InputError(
+                        f"{name} has {frames} frames, of which all but one would be lost: save the "
+                        "one to read as a file of its own"
                     )
                 if _loses_bits(opened):
                     raise InputError(

@@ -45,6 +45,13 @@ def _take(plane: Array, index: np.ndarray, axis: int) -> Array:
     return jnp.take(plane, index, axis=axis)
 
 
+def _along(values: np.ndarray, axis: int, ndim: int) -> np.ndarray:
+    """Return a vector as an array of ``ndim`` axes that varies along one of them."""
+    shape = [1] * ndim
+    shape[axis] = -1
+    return values.reshape(shape)
+
+
 def downsample(plane: Array, size: tuple[int, int]) -> Array:
     """Average a plane over the area under each output pixel.
 
@@ -60,9 +67,8 @@ def downsample(plane: Array, size: tuple[int, int]) -> Array:
     """
     for axis, length in zip((-2, -1), size, strict=True):
         index, weight = _area_taps(plane.shape[axis], length)
-        shape = (-1, 1) if axis == -2 else (-1,)
         taps = [
-            _take(plane, i, axis) * w.reshape(shape).astype(plane.dtype)
+            _take(plane, i, axis) * _along(w, axis, plane.ndim).astype(plane.dtype)
             for i, w in zip(index, weight, strict=True)
         ]
         plane = sum(taps[1:], start=taps[0])
@@ -104,7 +110,7 @@ def interpolate(plane: Array, size: tuple[int, int]) -> Array:
         place = 64 * ((2 * np.arange(length) + 1) * size_in - length) // (2 * length)
         place = np.clip(place, 0, 64 * (size_in - 1))
         first = place // 64
-        share = (place % 64).reshape((-1, 1) if axis == -2 else (-1,)).astype(np.int32)
+        share = _along(place % 64, axis, plane.ndim).astype(np.int32)
         low = jnp.take(plane, first, axis=axis)
         high = jnp.take(plane, np.minimum(first + 1, size_in - 1), axis=axis)
         plane = (low * (64 - share) + high * share + 32) >> 6

@@ -191,6 +191,11 @@ def solve(
     num_entries = schedule.num_iters // schedule.record_every
     fields = tuple(sorted({*schedule.record, *schedule.watch}))
 
+    def is_sound(entry: History) -> Array:
+        """Return False for an entry that no sweep can mend; the error relative to X = 0 may be."""
+        error = jnp.where(problem.norm == 0, entry.objective, entry.relative_error)
+        return jnp.isfinite(error)
+
     def describe(state: State, before: State, sweep: Array | int) -> History:
         return diagnostics.record(problem, state, before, sweep, rank, models, fields)
 
@@ -237,7 +242,7 @@ def solve(
         # The first integer sweep starts from factors that entry 0 does not describe.
         is_comparable = (carry.num_recorded > 0) | (not is_integer)
         stop = has_converged(first, carry.last, after, tolerances, is_comparable)
-        stop = (stop & ~jnp.asarray(is_undecided)) | ~jnp.isfinite(after.relative_error)
+        stop = (stop & ~jnp.asarray(is_undecided)) | ~is_sound(after)
         return _Carry(state, after, entry, stop)
 
     feasible = project(start, models, rank)
@@ -248,10 +253,10 @@ def solve(
     elif is_integer and num_entries > 0:
         origin = start
     zero = jnp.zeros((), jnp.int32)
-    begun = _Carry(origin, first, zero, ~jnp.isfinite(first.relative_error))
+    begun = _Carry(origin, first, zero, ~is_sound(first))
     loop = _all_entries if schedule.fixed_length else _entries_until_stop
     end, history = loop(advance, begun, num_entries, schedule.record)
-    failed = ~jnp.isfinite(end.last.relative_error)
+    failed = ~is_sound(end.last)
     is_converged = end.stop & (not schedule.fixed_length)
     status = jnp.where(
         failed, Status.FAILED, jnp.where(is_converged, Status.CONVERGED, Status.ITERATION_LIMIT)

@@ -57,7 +57,7 @@ def imf(
     Minimises ||X - U V^T||_F^2 by block coordinate descent (arXiv 2408.12691, section 3,
     algorithm 1). The objective never rises from one entry of the history to the next. The defaults
     are the paper's. ``init="balanced"`` reaches a far lower objective, and ``fit_scale`` with
-    ``fit_offset`` a lower one again (see the README for numbers).
+    ``fit_offset`` a lower one again (``benchmarks/README.md``, Better minima).
 
     Args:
         x: shape (..., M, N), real numbers. The computation is in float32, or in float64 for float64
@@ -402,10 +402,13 @@ def reconstruct(factors: Factors) -> Array:
     """Return scale * U V^T + offset, shape (..., M, N), computed at full precision.
 
     Args:
-        factors: U of shape (..., M, R) and V of shape (..., N, R).
+        factors: U of shape (..., M, R), V of shape (..., N, R). Integers are computed in float32.
     """
-    v_transposed = jnp.swapaxes(factors.v, -1, -2)
-    product = jnp.matmul(factors.u, v_transposed, precision=lax.Precision.HIGHEST)
+    u, v = (
+        part if jnp.issubdtype(part.dtype, jnp.floating) else part.astype(jnp.float32)
+        for part in (jnp.asarray(factors.u), jnp.asarray(factors.v))
+    )
+    product = jnp.matmul(u, jnp.swapaxes(v, -1, -2), precision=lax.Precision.HIGHEST)
     if factors.scale is not None:
         product = jnp.asarray(factors.scale)[..., None, None] * product
     if factors.offset is not None:

@@ -124,13 +124,21 @@ def _svd_of_scaled_gram(wide: Array) -> tuple[Array, Array]:
     """Return the singular values of a matrix, falling, and the left singular vectors as rows."""
     gram = contract(wide, wide, 1, 1)
     length = jnp.sqrt(jnp.diagonal(gram))
+    # Rows of pure rounding noise count as zero; the squares of their lengths may underflow.
+    eps = float(jnp.finfo(wide.dtype).eps)
+    length = jnp.where(length > eps * jnp.max(length), length, 0)
     inverse_length = jnp.where(length > 0, 1 / jnp.where(length > 0, length, 1), 0)
     scaled = gram * inverse_length[:, None] * inverse_length[None, :]
-    # Columns of pure rounding noise may be parallel. Damping the off-diagonal entries keeps the
-    # matrix positive definite.
-    damping = 1 - 4 * length.shape[0] * jnp.finfo(wide.dtype).eps
     identity = jnp.eye(length.shape[0], dtype=wide.dtype)
-    triangular = jnp.linalg.cholesky(identity + damping * scaled * (1 - identity)).T * length
+
+    def damped(damping: float) -> Array:
+        return jnp.linalg.cholesky(identity + (1 - damping) * scaled * (1 - identity))
+
+    # Columns may be parallel. Damping the off-diagonal entries keeps the matrix positive definite;
+    # where the sums of the Gram matrix are too long for the least damping, more of it does.
+    triangular = damped(4 * length.shape[0] * eps)
+    is_definite = jnp.all(jnp.isfinite(triangular))
+    triangular = lax.cond(is_definite, lambda: triangular, lambda: damped(eps**0.5)).T * length
     _, singular, rotation = jnp.linalg.svd(triangular, full_matrices=False)
     return singular, rotation
 

@@ -26,7 +26,8 @@ def truncated_svd(x: Any, rank: int | None = None) -> tuple[Array, Array, Array]
     Returns:
         The tuple (U, s, V). U of shape (..., M, rank) and V of shape (..., N, rank) have
         orthonormal columns; s of shape (..., rank) is non-negative and falling. The entry of
-        largest magnitude in each column of V is positive.
+        largest magnitude in each column of V is positive. All three are NaN for a matrix with NaN
+        or infinity.
 
     Raises:
         InputError: a rank out of range, or fewer than two axes.
@@ -57,7 +58,14 @@ def _full_svd(x: Array) -> tuple[Array, Array, Array]:
             jnp.zeros((*batch, size), x.dtype),
             jnp.zeros((*batch, columns, size), x.dtype),
         )
-    u, s, vt = jnp.linalg.svd(x, full_matrices=False)
+    # LAPACK may iterate forever over an infinity. Such a matrix has no singular values: NaN.
+    is_finite = jnp.all(jnp.isfinite(x), axis=(-2, -1), keepdims=True)
+    u, s, vt = jnp.linalg.svd(jnp.where(is_finite, x, 0), full_matrices=False)
     flat = vt.reshape(-1, *vt.shape[-2:])
     sign = jax.vmap(fix_signs)(flat).reshape(*vt.shape[:-1])[..., None, :]
-    return u * sign, s, jnp.swapaxes(vt, -1, -2) * sign
+    nothing = jnp.where(is_finite, 0, jnp.nan).astype(x.dtype)
+    return (
+        u * sign + nothing,
+        s + nothing[..., 0],
+        jnp.swapaxes(vt, -1, -2) * sign + nothing,
+    )

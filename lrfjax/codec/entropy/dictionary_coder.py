@@ -251,6 +251,7 @@ class DecidingSource:
         self._means: list[tuple[np.ndarray, np.ndarray, list[ClassTables]]] = []
         self.records: list[list[list[_Record]]] = [[] for _ in stack.bands]
         self._signed: list[list[np.ndarray]] = [[] for _ in stack.bands]
+        self._forgone = np.zeros(stack.skip)
 
     def first(self, planes: int) -> np.ndarray:
         """See ``interlaced.ResidualSource``."""
@@ -274,6 +275,9 @@ class DecidingSource:
         """See ``Source``."""
         span = slice(*BANDS[band])
         targets = np.abs(self.targets[color][plane, :, span])
+        self._forgone += magnitudes.forgone(
+            targets, classes, tables.bits, self.lagrangian, self.stack.skip
+        )
         price = None if self._price is None else self._price[color][plane, :, span]
         values, bits, gain = magnitudes.decide(
             targets, classes, tables.bits, self.lagrangian, self.stack.skip, price
@@ -295,6 +299,16 @@ class DecidingSource:
             for c, m in enumerate(m[:, : last - 1] for m in by_color)
         ]
         return self._signed[plane]
+
+    def cheapest_skip(self) -> int:
+        """Return the lowest class that is worth coding, at most the skip of the stack.
+
+        Regular patterns have large entries where photographs have none, in the lowest classes.
+        """
+        # Each total is that of the classes from one up to the present skip.
+        totals = np.cumsum(self._forgone[::-1])[::-1]
+        worth = np.append(totals, 0.0)
+        return int(np.argmax(worth)) if worth.max() > 0 else self.stack.skip
 
     def used_bands(self) -> tuple[int, ...]:
         """Return the number of bands that each plane keeps."""

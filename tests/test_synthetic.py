@@ -1,0 +1,99 @@
+"""Content without the statistics of photographs: patterns, text and noise gain from quality too."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import lrfjax
+from tests.make_golden import deep
+
+SIDE = 64
+ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
+QUALITIES = (0, 20, 40, 60, 80, 100)
+SLACK = 0.3
+"""Decibels by which a higher quality may be worse."""
+
+
+def board(size):
+    """Return a checkerboard of black and white squares of that many pixels."""
+    return ((ROWS // size + COLUMNS // size) % 2 * 255).astype(np.uint8)
+
+
+def text():
+    """Return black text on white."""
+    picture = Image.new("L", (SIDE, SIDE), 255)
+    ImageDraw.Draw(picture).multiline_text((2, 2), "lrfjax\nU V^T\n0123", fill=0)
+    return np.asarray(picture)
+
+
+def screenshot():
+    """Return a window with a title, text and a transparency board of 8 pixels, in colour."""
+    picture = np.dstack([board(8) // 4 + 160] * 3)
+    picture[:12] = (30, 60, 120)
+    picture[16:48, 4:36] = np.dstack([text()[:32, :32]] * 3)
+    return picture
+
+
+CONTENT = {
+    **{f"board of {size}": board(size) for size in (1, 2, 4, 8)},
+    "stripes": (COLUMNS % 2 * 255).astype(np.uint8),
+    "diagonal stripes": ((ROWS + COLUMNS) // 3 % 2 * 255).astype(np.uint8),
+    "dither": (np.random.default_rng(0).random((SIDE, SIDE)) < COLUMNS / SIDE).astype(np.uint8)
+    * np.uint8(255),
+    "text": text(),
+    "screenshot": screenshot(),
+    "noise": np.random.default_rng(1).integers(0, 256, (SIDE, SIDE), dtype=np.uint8),
+    "gradient": (ROWS + COLUMNS).astype(np.uint8),
+}
+
+
+def psnr_by_quality(image, qualities=QUALITIES, **settings):
+    """Return the PSNR of the default codec at each quality, over all channels."""
+    peak = np.iinfo(image.dtype).max
+    found = []
+    for quality in qualities:
+        decoded = lrfjax.decode(lrfjax.imf_encode(image, quality=quality, **settings))
+        error = np.mean(np.square(image.astype(float) - decoded))
+        found.append(10 * np.log10(peak**2 / max(error, 1e-4)))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_quality_pays_on_synthetic_content(name):
+    values = psnr_by_quality(CONTENT[name])
+    assert np.all(np.diff(values) >= -SLACK)
+    assert values[-1] > 45
+
+
+@pytest.mark.parametrize("effort", [1, 3])
+def test_quality_pays_at_any_effort(effort):
+    values = psnr_by_quality(CONTENT["board of 2"], effort=effort)
+    assert np.all(np.diff(values) >= -SLACK)
+    assert values[-1] > 45
+
+
+def test_a_pattern_inside_a_photograph_is_kept(photo):
+    image = photo[:64, :64].copy()
+    image[:32, :32] = CONTENT["board of 2"][:32, :32, None]
+    values = psnr_by_quality(image)
+    assert np.all(np.diff(values) >= -SLACK)
+    assert values[-1] > 45
+
+
+def test_16_bits_gain_up_to_the_highest_quality(photo):
+    image = deep(photo[:64, :64])
+    values = psnr_by_quality(image, (60, 80, 88, 90, 91, 92, 94, 97, 100))
+    assert np.all(np.diff(values) >= -SLACK)
+    assert values[-1] > 70
+
+
+@pytest.mark.parametrize("name", ["board of 2", "text", "gradient"])
+def test_quality_pays_on_synthetic_content_of_16_bits(name):
+    values = psnr_by_quality(257 * CONTENT[name].astype(np.uint16))
+    assert np.all(np.diff(values) >= -SLACK)
+    assert values[-1] > 45
+
+
+def test_a_target_beyond_the_reach_of_photographs_is_met():
+    data = lrfjax.imf_encode(CONTENT["board of 2"], target_psnr=45)
+    assert float(lrfjax.psnr(CONTENT["board of 2"], lrfjax.decode(data))) > 44.9
