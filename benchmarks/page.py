@@ -47,12 +47,14 @@ def render(folder: Path, suite: Sequence[Entry] = SUITE) -> str:
         for entry in suite
         if (path := folder / "results" / f"{entry.name}.json").is_file()
     ]
-    parts = [HEAD]
+    machines = [_machine(document["machine"]) for _, document in stored]
+    usual = max(machines, key=machines.count) if machines else ()
+    parts = [HEAD, f"Measured on {', '.join(usual)}, unless an entry says otherwise."]
     for title, found in groupby(stored, key=lambda pair: pair[0].title):
         parts.append(f"## {title}")
         module = ""
         for entry, document in found:
-            parts += _entry(entry, document, with_about=entry.module != module)
+            parts += _entry(entry, document, usual, with_about=entry.module != module)
             module = entry.module
             parts += [
                 f"![{_caption(name)}](figures/{name})"
@@ -62,23 +64,26 @@ def render(folder: Path, suite: Sequence[Entry] = SUITE) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _entry(entry: Entry, document: dict[str, Any], with_about: bool) -> list[str]:
-    """Return the parts of one entry: text, command, machine and tables."""
+def _entry(
+    entry: Entry, document: dict[str, Any], usual: Sequence[str], with_about: bool
+) -> list[str]:
+    """Return the parts of one entry: text, command, tables, and what is unusual of the machine."""
     benchmark = entry.benchmark
     about = [benchmark.about.strip()] if with_about else []
+    more = [part for part in _machine(document["machine"]) if part not in usual]
     return [
         *about,
         f"`{entry.describe()}`",
         benchmark.show(document["rows"]).strip(),
-        f"<sub>{_machine(document['machine'])}</sub>",
+        *([f"<sub>With {', '.join(more)}.</sub>"] if more else []),
     ]
 
 
-def _machine(found: dict[str, Any]) -> str:
-    """Return the machine and the versions in one line."""
-    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+def _machine(found: dict[str, Any]) -> tuple[str, ...]:
+    """Return the machine and the versions, a part each."""
     kind = f" ({found['device_kind']})" if found["device_kind"] != found["device"] else ""
-    return f"{found['device']}{kind}, {found['host']}, {found['cores']} cores; {versions}"
+    versions = (f"{name} {number}" for name, number in found["versions"].items())
+    return (f"{found['device']}{kind}", found["host"], f"{found['cores']} cores", *versions)
 
 
 def _caption(name: str) -> str:

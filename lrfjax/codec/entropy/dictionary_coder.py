@@ -165,6 +165,8 @@ def _expect(
 
 
 _ONE_THREAD = 1 << 18
+# The share of the rate that coding more classes has to gain.
+_WORTHWHILE = 0.005
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -303,12 +305,14 @@ class DecidingSource:
     def cheapest_skip(self) -> int:
         """Return the lowest class that is worth coding, at most the skip of the stack.
 
-        Regular patterns have large entries where photographs have none, in the lowest classes.
+        Regular patterns have large entries where photographs have none, in the lowest classes. A
+        gain that is small beside the rate of all entries is not worth a second decision.
         """
         # Each total is that of the classes from one up to the present skip.
-        totals = np.cumsum(self._forgone[::-1])[::-1]
-        worth = np.append(totals, 0.0)
-        return int(np.argmax(worth)) if worth.max() > 0 else self.stack.skip
+        totals = np.append(np.cumsum(self._forgone[::-1])[::-1], 0.0)
+        bits = sum(r.bits for bands in self.records for colors in bands for r in colors)
+        is_worth_it = totals.max() > _WORTHWHILE * self.lagrangian * bits
+        return int(np.argmax(totals)) if is_worth_it else self.stack.skip
 
     def used_bands(self) -> tuple[int, ...]:
         """Return the number of bands that each plane keeps."""
