@@ -11,6 +11,8 @@ from lrfjax.codec.classic_settings import make_layout, resolve_ranks
 from lrfjax.codec.layout import to_matrices
 from tests.make_golden import deep, drawing, with_alpha
 
+pytestmark = pytest.mark.unoptimized
+
 IMF, SVD, NMF = lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode
 DECODERS = {IMF: lrfjax.imf_decode, SVD: lrfjax.svd_decode, NMF: lrfjax.nmf_decode}
 CLASSIC = {"color_space": "YCbCr"}

@@ -17,6 +17,8 @@ from lrfjax.codec.rate_control import (
 )
 from lrfjax.errors import InputError
 
+pytestmark = pytest.mark.unoptimized
+
 
 class Counted:
     """A function of the dial that counts its calls."""

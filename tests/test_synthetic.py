@@ -7,6 +7,8 @@ from PIL import Image, ImageDraw
 import lrfjax
 from tests.make_golden import deep
 
+pytestmark = pytest.mark.unoptimized
+
 SIDE = 64
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
 QUALITIES = (0, 20, 40, 60, 80, 100)
