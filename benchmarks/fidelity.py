@@ -123,7 +123,7 @@ def show(rows: Rows) -> str:
     )
     together = sum(r["context_bytes"] for r in points) / sum(r["bytes"] for r in points)
     return table(["", "mean", "worst"], lines) + (
-        f"\n\nAll files together take {together:.4f} of the bytes with contexts."
+        f"\n\nWith contexts all files together take {together:.4f} of the bytes."
     )
 
 

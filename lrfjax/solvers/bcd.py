@@ -192,7 +192,7 @@ def solve(
     fields = tuple(sorted({*schedule.record, *schedule.watch}))
 
     def is_sound(entry: History) -> Array:
-        """Return False for an entry that no sweep can mend; the error relative to X = 0 may be."""
+        """Return whether the error of an entry is finite; relative to X = 0 it never is."""
         error = jnp.where(problem.norm == 0, entry.objective, entry.relative_error)
         return jnp.isfinite(error)
 
