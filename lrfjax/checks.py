@@ -80,8 +80,11 @@ def matrix(name: str, x: Any) -> Array:
 
 
 def working_dtype(x: Any) -> np.dtype:
-    """Return the dtype of the computation: float64 for float64 data if x64 is on, else float32."""
-    if x.dtype != np.float64:
+    """Return the dtype of the computation.
+
+    It is float64 for float64 and for 64-bit integers if x64 is on, otherwise float32.
+    """
+    if x.dtype not in (np.float64, np.int64, np.uint64):
         return np.dtype(np.float32)
     return jax.dtypes.canonicalize_dtype(np.float64)
 

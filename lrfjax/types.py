@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 
 import jax
-from jax import Array
+from jax import Array, export
 
 
 class Status(enum.IntEnum):
@@ -106,3 +106,13 @@ class Result:
     num_iters: Array
     status: Array
     restarts: History | None = None
+
+
+# jax.export stores the structure of results by these names. No type has static fields.
+for _kind in (Factors, History, Result):
+    export.register_pytree_node_serialization(
+        _kind,
+        serialized_name=f"lrfjax.{_kind.__name__}",
+        serialize_auxdata=lambda static: b"",
+        deserialize_auxdata=lambda data: (),
+    )

@@ -67,6 +67,52 @@ def test_a_perfect_fit_has_a_finite_gradient():
     assert np.allclose(jax.grad(objective)(x), 0, atol=1e-4)
 
 
+def test_a_row_of_zeros_has_a_slope():
+    x = X.copy()
+    x[2] = 0
+    start = lrfjax.Factors(START.u[:, :1], START.v[:, :1])
+
+    def entry(x):
+        return lrfjax.factorize(x, 1, init=start, **COMMON).factors.u[2, 0]
+
+    with jax.enable_x64(True):
+        gradient = np.asarray(jax.grad(entry)(x))
+        step = 1e-6 * (np.arange(len(x)) == 2)[:, None]
+        difference = (float(entry(x + step)) - float(entry(x - step))) / 2e-6
+        assert abs(difference) > 0.1
+        assert np.isclose(gradient[2].sum(), difference)
+
+
+@pytest.mark.parametrize("rank", [2, 9])
+def test_forward_mode_through_the_svd(rank):
+    direction = np.random.default_rng(5).normal(size=X.shape)
+    with jax.enable_x64(True):
+        _, slope = jax.jvp(lambda x: lrfjax.svd(x, rank), (X,), (direction,))
+        high, low = (lrfjax.svd(X + step * direction, rank) for step in (1e-6, -1e-6))
+        difference = (np.asarray(high.factors.u) - np.asarray(low.factors.u)) / 2e-6
+        assert np.allclose(slope.factors.u, difference, atol=1e-6)
+        assert np.all(np.isfinite(slope.history.relative_error))
+        if rank == 2:
+            change = high.history.relative_error[0] - low.history.relative_error[0]
+            assert np.isclose(slope.history.relative_error[0], change / 2e-6)
+
+
+def test_second_derivatives_match_differences_of_gradients():
+    x, few = X[:5, :4], {**COMMON, "num_iters": 2}
+    start = lrfjax.Factors(START.u[:5, :2], START.v[:4, :2])
+
+    def objective(x):
+        return lrfjax.factorize(x, 2, init=start, **few).history.relative_error[-1]
+
+    with jax.enable_x64(True):
+        hessian = np.asarray(jax.hessian(objective)(x))
+        direction = np.random.default_rng(6).normal(size=x.shape)
+        gradient = jax.jit(jax.grad(objective))
+        high, low = (np.asarray(gradient(x + step * direction)) for step in (1e-6, -1e-6))
+        along = np.tensordot(hessian, direction, 2)
+        assert np.allclose(along, (high - low) / 2e-6, atol=1e-7)
+
+
 def test_a_fixed_length_does_the_same_sweeps():
     x = X.astype(np.float32)
     for accelerate in (False, True):

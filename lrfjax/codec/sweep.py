@@ -26,6 +26,7 @@ from lrfjax.image.reading import check_image
 from lrfjax.solvers.bucketed import rank_bucket
 from lrfjax.solvers.constraints import IntegerBox
 from lrfjax.solvers.factorize import factorize
+from lrfjax.solvers.lapack_threads import one_lapack_thread
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Status
 
@@ -102,21 +103,24 @@ def imf_sweep(
 
     def files() -> Iterator[list[bytes]]:
         for rank in ranks:
-            solved, has_failed = _solve(
-                batch,
-                np.array(rank, np.int32),
-                IntegerBox(*np.array([limits.lower, limits.upper], np.float32)),
-                layout=layout,
-                max_ranks=max_ranks,
-                num_iters=num_iters,
-                init=init,
-            )
-            if np.asarray(has_failed).any():
+            with one_lapack_thread():
+                solved, has_failed = jax.device_get(
+                    _solve(
+                        batch,
+                        np.array(rank, np.int32),
+                        IntegerBox(*np.array([limits.lower, limits.upper], np.float32)),
+                        layout=layout,
+                        max_ranks=max_ranks,
+                        num_iters=num_iters,
+                        init=init,
+                    )
+                )
+            if has_failed.any():
                 raise SolverError("the factorization of an image failed: its error is not finite")
             factors = [
                 [
                     IntegerFactors(u[:, :r], v[:, :r], limits, limits, Scale())
-                    for u, v in zip(np.asarray(us), np.asarray(vs), strict=True)
+                    for u, v in zip(us, vs, strict=True)
                 ]
                 for (us, vs), r in zip(solved, rank, strict=True)
             ]
@@ -170,7 +174,8 @@ def svd_sweep(
 
     def files() -> Iterator[list[bytes]]:
         # One decomposition serves all qualities; they keep different numbers of columns.
-        decomposed = [(np.asarray(u), np.asarray(v)) for u, v in _decompose(batch, layout=layout)]
+        with one_lapack_thread():
+            decomposed = jax.device_get(_decompose(batch, layout=layout))
         for rank in ranks:
             factors = [
                 [quantize(u[:, :r], v[:, :r], bits) for u, v in zip(us, vs, strict=True)]

@@ -8,9 +8,12 @@ Front doors:
 
 Execution, from arguments to results:
 
+- ``front_door``: what surrounds every call: JAX settings, meshes, LAPACK's threads.
+- ``lapack_threads``: one thread for LAPACK while a call lasts.
 - ``planning``: the path from checked data to a plan, its run, and the trimmed result.
 - ``arguments``: argument checks, and conversion to the form that the solvers take.
-- ``bucketed``: padding to rank buckets, scaling of X, batches, restarts.
+- ``bucketed``: padding to rank buckets, batches, restarts.
+- ``units``: scaling of X, weights and penalties, and of results back.
 - ``sharding``: placement of arrays on several devices, and solves that follow it.
 - ``sharded_svd``: the SVD of a matrix whose rows lie on several devices.
 
@@ -25,7 +28,7 @@ Sweep:
 - ``columns``: exact column updates, with and without weights.
 - ``column_kernel``: the same updates in one GPU kernel, tested before use.
 - ``joint_moves``: moves of two integers at a time.
-- ``affine``: the fit of scale and offset.
+- ``affine``: the fit of scale and offset, and a centred X.
 - ``extrapolation``: accelerated sweeps with restart.
 
 Starts:

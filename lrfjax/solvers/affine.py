@@ -1,16 +1,16 @@
-"""The closed-form fit of the scale and the offset in X ~ scale * U V^T + offset."""
+"""The scale and the offset in X ~ scale * U V^T + offset: their fit, and a centred X."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lrfjax.solvers.numerics import compensated_sum, contract
-from lrfjax.solvers.problem import Problem, Products, State
+from lrfjax.solvers.numerics import contract, power_of_two_near
+from lrfjax.solvers.problem import Problem, Products, State, Weights
 
 
 def fit_affine(
-    problem: Problem, state: State, products: Products | None
+    problem: Problem, state: State, products: Products | None = None
 ) -> tuple[Array | None, Array | None]:
     """Return the scale and offset that minimise ||X - scale * Z - offset||_F, for Z = U V^T.
 
@@ -20,13 +20,17 @@ def fit_affine(
     Args:
         problem: from ``prepare``.
         state: the new factors, with the old scale and offset.
-        products: products of the sweep, from which the sums are computed; None with weights.
+        products: products of the sweep, from which the sums are computed without weights; made
+            here if None.
     """
-    if problem.wt is None:
-        assert products is not None
+    if problem.weights is None:
+        if products is None:
+            products = Products(
+                contract(state.ut, problem.x, 1, 0), contract(state.ut, state.ut, 1, 1)
+            )
         zx, zz, z_total = _sums_from_products(state, products)
     else:
-        zx, zz, z_total = _weighted_sums(problem.xt * problem.unit, problem.wt, state)
+        zx, zz, z_total = _weighted_sums(problem.xt * problem.unit, problem.weights, state)
     count = problem.count
     scale, offset = state.scale, state.offset
     if scale is not None:
@@ -49,8 +53,45 @@ def _sums_from_products(state: State, products: Products) -> tuple[Array, Array,
     return jnp.sum(products.xu * state.vt), zz, z_total
 
 
-def _weighted_sums(xt: Array, wt: Array, state: State) -> tuple[Array, Array, Array]:
+def _weighted_sums(xt: Array, weights: Weights, state: State) -> tuple[Array, Array, Array]:
     """Return the weighted sums, from Z itself."""
     z = contract(state.vt, state.ut, 0, 0)
-    zx, zz, z_total = (compensated_sum(jnp.sum(wt * z * a, axis=0)) for a in (xt, z, 1.0))
-    return zx, zz, z_total
+    return weights.total(z * xt), weights.total(z * z), weights.total(z)
+
+
+def affine_change(problem: Problem, before: State, after: State) -> Array:
+    """Return how far scale and offset moved, relative to the scale and to the mean square of X.
+
+    It is 0 if neither is fitted.
+    """
+    change = jnp.zeros_like(problem.norm)
+    if before.scale is not None and after.scale is not None:
+        change = jnp.maximum(change, jnp.abs(after.scale / before.scale - 1))
+    if before.offset is not None and after.offset is not None:
+        typical = problem.unit * problem.norm / jnp.sqrt(problem.count)
+        moved = jnp.abs(after.offset - before.offset)
+        change = jnp.maximum(change, jnp.where(moved == 0, 0, moved / typical))
+    return change
+
+
+def round_mean(x: Array, weights: Array | None) -> Array:
+    """Return a constant near the mean of X, to subtract from it before an offset is fitted.
+
+    Next to a large mean, sums over X lose what distinguishes its entries. The constant is a
+    multiple of a power of two that is near the standard deviation, so the difference is exact where
+    it matters: integers stay integers.
+
+    Args:
+        x: shape (M, N), floating point.
+        weights: shape (M, N), near one at most, or None.
+    """
+
+    def mean(a: Array) -> Array:
+        if weights is None:
+            return jnp.mean(a)
+        return jnp.sum(weights * a) / jnp.sum(weights)
+
+    rough = mean(x)
+    middle = rough + mean(x - rough)
+    grain = power_of_two_near(jnp.sqrt(mean((x - middle) ** 2)))
+    return lax.stop_gradient(jnp.round(middle / grain) * grain)

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax.solvers import diagnostics
-from lrfjax.solvers.affine import fit_affine
+from lrfjax.solvers.affine import affine_change, fit_affine
 from lrfjax.solvers.column_kernel import update_by_kernel
 from lrfjax.solvers.columns import update_by_products, update_by_residual
 from lrfjax.solvers.extrapolation import Extrapolation, begin, extrapolated_step
@@ -85,7 +85,10 @@ def step(
     num_columns = ut.shape[0] if schedule.fixed_length else rank
     # The updates fit (X - offset) / scale, so the whole objective is divided by scale^2, the
     # penalties included.
-    weight: Array | float = 1.0 if scale is None else 1 / (scale * scale)
+    largest = jnp.finfo(ut.dtype).max
+    weight: Array | float = 1.0
+    if scale is not None:
+        weight = jnp.minimum(1 / (scale * scale), largest)
 
     def noise(norm: Array, length: Array | float) -> Array:
         """Return a bound of the norm of rows of (X - offset) / scale from that of rows of X."""
@@ -114,7 +117,9 @@ def step(
             factor = move_pairs(products, gram, factor, *common)
         return factor, gram
 
-    def by_residual(x: Array, weights: Array, factors: tuple[Array, Array], side: int) -> Array:
+    def by_residual(
+        x: Array, weights: Array, unit: Array, factors: tuple[Array, Array], side: int
+    ) -> Array:
         """Update one factor under weights; the last axis of ``x`` is that of the factor."""
         factor, partner = factors
         target = x if offset is None else x - offset
@@ -122,8 +127,8 @@ def step(
         norm = problem.row_norm if side == 0 else problem.column_norm
         norm = noise(norm, jnp.sum(weights, axis=0))
         return update_by_residual(
-            target, weights, partner, factor, rank, num_columns, models[side], norm, weight,
-            schedule.num_passes[side],
+            target, weights, partner, factor, rank, num_columns, models[side], norm,
+            jnp.minimum(weight / unit, largest), schedule.num_passes[side],
         )  # fmt: skip
 
     products = None
@@ -134,9 +139,9 @@ def step(
         vt, uu = by_products(xu, ut, vt, 1, problem.column_norm)
         products = Products(xu, uu)
     else:
-        assert problem.wt is not None
-        ut = by_residual(problem.xt * problem.unit, problem.wt, (ut, vt), 0)
-        vt = by_residual(problem.x, problem.weights, (vt, ut), 1)
+        weights = problem.weights
+        ut = by_residual(problem.xt * problem.unit, weights.of_rows, weights.row_unit, (ut, vt), 0)
+        vt = by_residual(problem.x, weights.of_columns, weights.column_unit, (vt, ut), 1)
     if scale is not None or offset is not None:
         scale, offset = fit_affine(problem, State(ut, vt, scale, offset), products)
     return State(ut, vt, scale, offset), products
@@ -194,7 +199,7 @@ def solve(
     def is_sound(entry: History) -> Array:
         """Return whether the error of an entry is finite; relative to X = 0 it never is."""
         error = jnp.where(problem.norm == 0, entry.objective, entry.relative_error)
-        return jnp.isfinite(error)
+        return jnp.isfinite(error) & ~jnp.isnan(entry.objective)
 
     def describe(state: State, before: State, sweep: Array | int) -> History:
         return diagnostics.record(problem, state, before, sweep, rank, models, fields)
@@ -237,11 +242,13 @@ def solve(
         if isinstance(carry.state, Extrapolation):
             state, after = advance_ahead(carry.state, entry)
             is_undecided = state.was_dropped
+            moved = affine_change(problem, carry.state.accepted, state.accepted)
         else:
             state, after = advance_plainly(carry.state, carry.last, entry)
+            moved = affine_change(problem, carry.state, state)
         # The first integer sweep starts from factors that entry 0 does not describe.
         is_comparable = (carry.num_recorded > 0) | (not is_integer)
-        stop = has_converged(first, carry.last, after, tolerances, is_comparable)
+        stop = has_converged(first, carry.last, after, moved, tolerances, is_comparable)
         stop = (stop & ~jnp.asarray(is_undecided)) | ~is_sound(after)
         return _Carry(state, after, entry, stop)
 

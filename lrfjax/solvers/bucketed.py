@@ -18,10 +18,12 @@ from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.solvers import bcd
+from lrfjax.solvers.affine import fit_affine, round_mean
 from lrfjax.solvers.constraints import Box
 from lrfjax.solvers.diagnostics import relative_error
 from lrfjax.solvers.initialize import (
     balanced_start,
+    fill_empty_columns,
     fill_missing,
     fitting_scale,
     nndsvd_start,
@@ -33,13 +35,15 @@ from lrfjax.solvers.numerics import (
     contract,
     power_of_two_near,
     refuse_gradient,
+    safe_sqrt,
     sum_of_squares,
 )
-from lrfjax.solvers.problem import Models, prepare
+from lrfjax.solvers.problem import Models, Problem, prepare, project, split_weights
 from lrfjax.solvers.sharded_svd import sharded_svd
 from lrfjax.solvers.sharding import Layout, over_devices
 from lrfjax.solvers.stopping import Tolerances
 from lrfjax.solvers.truncated_svd import truncated_svd
+from lrfjax.solvers.units import Units
 from lrfjax.types import Factors, History, Result, Status
 
 _SMALLEST_BUCKET = 8
@@ -132,31 +136,34 @@ def _solve(
 
     def single(x: Array, weights: Array | None, factors: Factors | None) -> Result:
         x = refuse_gradient(x) if is_integer else x
-        # Cones admit any scaling: a power of two brings X near 1, so that no square of an entry
-        # overflows or vanishes. Weights can be scaled in this way under any constraint.
+        # Cones and a fitted scale admit any scaling: a power of two brings X near 1, so that no
+        # square of an entry overflows or vanishes.
         one = jnp.ones((), x.dtype)
-        unit = power_of_two_near(lax.stop_gradient(x)) if is_cone else one
+        is_scalable = is_cone or plan.fit_scale
+        unit = power_of_two_near(lax.stop_gradient(x)) if is_scalable else one
+        units = Units(unit, jnp.sqrt(unit) if is_cone else one)
         x = x / unit
-        weight_unit = one
+        split = None
         if weights is not None:
-            weight_unit = power_of_two_near(lax.stop_gradient(weights))
-            weights = weights / weight_unit
-        scaled = tuple(
-            replace(m, l1=m.l1 / unit / jnp.sqrt(unit) / weight_unit, l2=m.l2 / unit / weight_unit)
-            for m in models
-        )
-        problem = prepare(x, weights, is_near_one=is_cone)
-        filled = problem.restored() if weights is None else fill_missing(x, weights)
-        total, count = jnp.sum(x), jnp.asarray(x.size, x.dtype)
-        if weights is not None:
-            total, count = jnp.sum(weights * x), jnp.sum(weights)
-        offset = total / jnp.where(count > 0, count, 1) if plan.fit_offset else None
+            split = split_weights(weights)
+            weights = weights / split.unit
+            units = replace(units, weight=split.unit)
+        if plan.fit_offset:
+            shift = round_mean(x, weights)
+            x = x - shift if weights is None else jnp.where(weights > 0, x - shift, 0)
+            units = replace(units, shift=shift)
+        scaled = tuple(units.scaled(m) for m in models)
+        problem = prepare(x, split, units.shift, is_near_one=is_cone)
+        near_one = problem.xt.T if weights is None else fill_missing(x / problem.unit, weights)
+        offset = problem.total / problem.count if plan.fit_offset else None
 
         def begin(index: Array, lean: Array, share: Array) -> bcd.State:
+            if factors is not None:
+                return _given_start(problem, units.inward(factors), models, rank, plan)
             chosen = key
             if key is not None and plan.num_restarts > 1:
                 chosen = jax.random.fold_in(key, index)
-            return _start(filled, offset, factors, chosen, rank, models, plan, unit, lean, share)
+            return _start(near_one, problem.unit, offset, chosen, rank, models, plan, lean, share)
 
         def run(state: bcd.State) -> Result:
             return bcd.solve(
@@ -167,14 +174,14 @@ def _solve(
         leans, shares = jnp.asarray(settings, x.dtype).T
         if plan.num_restarts == 1:
             state = begin(jnp.zeros((), jnp.int32), leans[0], shares[0])
-            return rescale(run(state), unit, weight_unit)
+            return units.outward(run(state))
         # vmap batches only what differs between the starts, so all share one decomposition.
         states = jax.vmap(begin)(jnp.arange(plan.num_restarts), leans, shares)
         results = _over_batch(run, states)
         # Compared before rescaling: in the unit of X, squares may leave the range of the dtype.
         final = results.history.objective[:, -1]
         best = jnp.argmin(jnp.where(jnp.isfinite(final), final, jnp.inf))
-        results = rescale(results, unit, weight_unit)
+        results = units.outward(results)
         return replace(jax.tree.map(lambda a: a[best], results), restarts=results.history)
 
     factors = given if isinstance(given, Factors) else None
@@ -185,29 +192,20 @@ def _solve(
 
 def _start(
     x: Array,
+    unit: Array,
     offset: Array | None,
-    factors: Factors | None,
     key: Array | None,
     rank: Array,
     models: Models,
     plan: Plan,
-    unit: Array,
     lean: Array,
     share: Array,
 ) -> bcd.State:
-    """Return one start of a plan, with zeros in the dead columns."""
+    """Return one named start of a plan for ``unit`` times X, with zeros in the dead columns."""
     constraints = (models[0].constraint, models[1].constraint)
     side = constraints[1].wider_side()
-    scale = jnp.ones((), x.dtype) if plan.fit_scale else None
-    centred = x if offset is None else x - offset
-    if factors is not None:
-        root = jnp.sqrt(unit)
-        ut, vt = factors.u.T.astype(x.dtype) / root, factors.v.T.astype(x.dtype) / root
-        if plan.fit_scale and factors.scale is not None:
-            scale = factors.scale.astype(x.dtype)
-        if plan.fit_offset and factors.offset is not None:
-            offset = factors.offset.astype(x.dtype) / unit
-    elif plan.start == "random":
+    centred = x if offset is None else x - offset / unit
+    if plan.start == "random":
         assert key is not None
         ut, vt = random_start(key, centred, plan.bucket, rank, constraints)
     elif plan.start == "nndsvd":
@@ -217,12 +215,37 @@ def _start(
     else:
         ut, vt = balanced_start(centred, plan.bucket, side, lean)
     live = jnp.arange(plan.bucket)[:, None] < rank
-    ut, vt = jnp.where(live, ut, 0), jnp.where(live, vt, 0)
-    if plan.fit_scale and factors is None:
+    ut, vt = (jnp.where(live, factor * jnp.sqrt(unit), 0) for factor in (ut, vt))
+    scale = None
+    if plan.fit_scale:
         reach = jnp.maximum(*(c.reach() for c in constraints if isinstance(c, Box)))
         scale = fitting_scale(ut, vt, reach, share)
         ut, vt = ut / jnp.sqrt(scale), vt / jnp.sqrt(scale)
+    if plan.start != "random" and not all(c.is_cone for c in constraints):
+        ut, vt = fill_empty_columns(ut, vt, live)
     return bcd.State(ut, vt, scale, offset)
+
+
+def _given_start(
+    problem: Problem, factors: Factors, models: Models, rank: Array, plan: Plan
+) -> bcd.State:
+    """Return the start from given factors, in the units of the problem.
+
+    A scale or an offset that is fitted but not given is fitted to the factors.
+    """
+    one = jnp.ones((), problem.x.dtype)
+    state = bcd.State(
+        factors.u.T,
+        factors.v.T,
+        (one if factors.scale is None else factors.scale) if plan.fit_scale else None,
+        (0 * one if factors.offset is None else factors.offset) if plan.fit_offset else None,
+    )
+    fitted = fit_affine(problem, project(state, models, rank))
+    return replace(
+        state,
+        scale=state.scale if factors.scale is not None else fitted[0],
+        offset=state.offset if factors.offset is not None else fitted[1],
+    )
 
 
 @partial(jax.jit, static_argnames="layout")
@@ -243,40 +266,21 @@ def _solve_svd(
 
     def single(x: Array) -> Result:
         # Scaling by a power of two keeps the squares in the error from overflowing.
-        scale = power_of_two_near(x)
+        scale = lax.stop_gradient(power_of_two_near(x))
         x = x / scale
         u, s, v = decompose(x)
         live = jnp.arange(s.shape[0]) < rank
-        root = jnp.sqrt(jnp.where(live, s, 0))
+        root = safe_sqrt(jnp.where(live, s, 0))
         factors = Factors(u * root, v * root)
         value = sum_of_squares(x.T - contract(factors.v, factors.u, 1, 1))
-        error = relative_error(value, jnp.sqrt(sum_of_squares(x.T)))
+        error = relative_error(value, safe_sqrt(sum_of_squares(x.T)))
         num_iters = jnp.zeros((), jnp.int32)
         history = History(num_iters[None], value[None], error[None])
         status = jnp.where(jnp.isfinite(value), Status.CONVERGED, Status.FAILED)
         result = Result(factors, history, num_iters, status.astype(jnp.int32))
-        return rescale(result, scale, jnp.ones_like(scale))
+        return Units(scale, safe_sqrt(scale)).outward(result)
 
     return single(x) if x.ndim == 2 else _over_batch(single, x)
-
-
-def rescale(result: Result, unit: Array, weight_unit: Array) -> Result:
-    """Convert a result for X / unit and weights / weight_unit to one for X and weights."""
-    root = jnp.sqrt(unit)
-
-    def scaled(factors: Factors) -> Factors:
-        offset = None if factors.offset is None else factors.offset * unit
-        return replace(factors, u=factors.u * root, v=factors.v * root, offset=offset)
-
-    history = result.history
-    gradient, kept = history.projected_gradient, history.factors
-    history = replace(
-        history,
-        objective=history.objective * unit * weight_unit * unit,
-        projected_gradient=None if gradient is None else gradient * weight_unit * unit * root,
-        factors=None if kept is None else scaled(kept),
-    )
-    return replace(result, factors=scaled(result.factors), history=history)
 
 
 def _over_batch(single: Callable[[Any], Result], batch: Any) -> Result:

@@ -149,8 +149,10 @@ def minimise(
     constraint = model.constraint.for_column(r)
     curvature = curvature + model.l2 * weight
     safe = jnp.where(curvature > 0, curvature, 1)
-    shrunk = jnp.maximum(jnp.abs(numerator) - model.l1 * weight, 0)
-    target = jnp.sign(numerator) * shrunk / safe
+    # A numerator of exactly 0 has the slope 1 without a penalty, as a row of zeros in X needs.
+    threshold = model.l1 * weight
+    shrunk = numerator - jnp.sign(numerator) * threshold
+    target = jnp.where(jnp.abs(numerator) >= threshold, shrunk, 0) / safe
     slack = rounding_error(norm, old.dtype) * lax.rsqrt(safe)
     new = constraint.update(target, old, slack)
     new = jnp.where(curvature > 0, new, constraint.project(old))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lrfjax.solvers.numerics import compensated_sum, contract, sum_of_squares
+from lrfjax.solvers.numerics import contract, safe_sqrt, sum_of_squares
 from lrfjax.solvers.problem import Models, Problem, Products, State, residual
 from lrfjax.types import History
 
@@ -41,9 +41,9 @@ def squared_error(problem: Problem, difference: Array) -> Array:
         problem: from ``prepare``.
         difference: residual, from ``residual``.
     """
-    if problem.wt is None:
+    if problem.weights is None:
         return sum_of_squares(difference)
-    return compensated_sum(jnp.sum(problem.wt * difference * difference, axis=0))
+    return problem.weights.total(difference * difference)
 
 
 def objective(
@@ -78,16 +78,10 @@ def _penalty(state: State, models: Models) -> Array:
     return models[0].penalty(state.ut) + models[1].penalty(state.vt)
 
 
-def _safe_sqrt(x: Array) -> Array:
-    """Return sqrt(x), with the slope 0 at 0 instead of infinity."""
-    is_zero = x == 0
-    return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, x)))
-
-
 def relative_error(squared: Array, norm: Array) -> Array:
     """Return sqrt(squared) / norm, with 0 / 0 = 0."""
     safe = jnp.where(norm == 0, 1, norm)
-    return jnp.where(norm == 0, jnp.where(squared == 0, 0, jnp.inf), _safe_sqrt(squared) / safe)
+    return jnp.where(norm == 0, jnp.where(squared == 0, 0, jnp.inf), safe_sqrt(squared) / safe)
 
 
 def record(
@@ -154,13 +148,13 @@ def _num_changed(old: State, new: State) -> Array:
 
 def _relative_change(old: Array, new: Array) -> Array:
     change, size = jnp.sum((new - old) ** 2), jnp.sum(new**2)
-    return relative_error(change, _safe_sqrt(size))
+    return relative_error(change, safe_sqrt(size))
 
 
 def _projected_gradient(problem: Problem, state: State, difference: Array, models: Models) -> Array:
-    if problem.wt is not None:
-        difference = problem.wt * difference
+    if problem.weights is not None:
+        difference = problem.weights.times(difference)
     factor = -2 * problem.unit * (1.0 if state.scale is None else state.scale)
     in_u = models[0].projected_gradient(state.ut, factor * contract(state.vt, difference, 1, 0))
     in_v = models[1].projected_gradient(state.vt, factor * contract(state.ut, difference, 1, 1))
-    return _safe_sqrt(jnp.sum(in_u * in_u) + jnp.sum(in_v * in_v))
+    return safe_sqrt(jnp.sum(in_u * in_u) + jnp.sum(in_v * in_v))

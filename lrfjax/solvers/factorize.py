@@ -23,12 +23,13 @@ from lrfjax.solvers.arguments import (
     restore_batch,
 )
 from lrfjax.solvers.constraints import Constraint, IntegerBox, NonNegative, Real
+from lrfjax.solvers.front_door import front_door
 from lrfjax.solvers.planning import plan_and_solve
-from lrfjax.solvers.sharding import layout_of, on_auto_mesh
+from lrfjax.solvers.sharding import layout_of
 from lrfjax.types import Factors, Result
 
 
-@on_auto_mesh
+@front_door
 def imf(
     x: Any,
     rank: int | Array,
@@ -61,8 +62,8 @@ def imf(
 
     Args:
         x: shape (..., M, N), real numbers. The computation is in float32, or in float64 for float64
-            data if x64 is on. ``x`` may lie on several devices, see ``shard_batch`` and
-            ``shard_rows``.
+            and 64-bit integers if x64 is on. ``x`` may lie on several devices, see ``shard_batch``
+            and ``shard_rows``.
         rank: number of columns, 1 to min(M, N). It may be traced: a new rank then compiles nothing,
             and the factors have ``max_rank`` columns, zero from column ``rank`` on.
         bounds: (lower, upper), integers; either may be an array of shape (rank,), one bound for
@@ -140,7 +141,7 @@ def imf(
     )
 
 
-@on_auto_mesh
+@front_door
 def nmf(
     x: Any,
     rank: int | Array,
@@ -242,7 +243,7 @@ def nmf(
     )
 
 
-@on_auto_mesh
+@front_door
 def svd(x: Any, rank: int | Array) -> Result:
     """Factorize X ~ U V^T by the truncated SVD, the best fit of its rank without constraints.
 
@@ -274,7 +275,7 @@ def svd(x: Any, rank: int | Array) -> Result:
     return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
 
 
-@on_auto_mesh
+@front_door
 def factorize(
     x: Any,
     rank: int | Array,

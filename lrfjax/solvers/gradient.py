@@ -26,11 +26,13 @@ from lrfjax.solvers.arguments import (
     flatten_batch,
     restore_batch,
 )
-from lrfjax.solvers.bucketed import rescale
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative
+from lrfjax.solvers.front_door import front_door
 from lrfjax.solvers.initialize import nndsvd_start, random_start, svd_start
 from lrfjax.solvers.numerics import contract, power_of_two_near
-from lrfjax.solvers.problem import FactorModel, Models, State, prepare
+from lrfjax.solvers.problem import FactorModel, Models, Problem, State, prepare
+from lrfjax.solvers.sharding import refuse_checked_axes
+from lrfjax.solvers.units import Units
 from lrfjax.types import Factors, History, Result, Status
 
 _STARTS = ("svd", "nndsvd", "random")
@@ -44,6 +46,7 @@ _DEFAULT_OPTIMIZER = optax.adam(0.1)
 _Pair = tuple[Array, Array]
 
 
+@front_door
 def factorize_gradient(
     x: Any,
     rank: int,
@@ -78,7 +81,8 @@ def factorize_gradient(
 
     Args:
         x: shape (..., M, N), real numbers. The computation is in float32, or in float64 for float64
-            data if x64 is on. The problems of a batch are solved independently, in one vmap.
+            and 64-bit integers if x64 is on. The problems of a batch are solved independently, in
+            one vmap.
         rank: number of columns, 1 to min(M, N); static.
         constraint: constraint of both factors, or a pair for U and V. Bounds are scalars or of
             shape (rank,), one for each column.
@@ -117,6 +121,7 @@ def factorize_gradient(
         (3, 1) True
     """
     x = checks.matrix("x", x)
+    refuse_checked_axes(x)
     rank = checks.integer("rank", rank, 1, min(x.shape[-2:]))
     num_iters = checks.integer("num_iters", num_iters, 0)
     record_every = checks.integer("record_every", record_every, 1)
@@ -134,18 +139,20 @@ def factorize_gradient(
     fields = check_record(record, _models(constraints))
     start, given = _check_start(init, key, x.shape, rank, x.dtype)
 
-    result = _solve(
-        flatten_batch(x),
-        jax.tree.map(flatten_batch, given) if start == "given" else None,
-        key=given if start == "random" else None,
-        constraints=constraints,
-        optimizer=optimizer,
-        start=start,
-        rank=rank,
-        num_iters=num_iters,
-        record_every=record_every,
-        fields=fields,
-    )
+    # optax relies on the default promotion of dtypes.
+    with jax.numpy_dtype_promotion("standard"):
+        result = _solve(
+            flatten_batch(x),
+            jax.tree.map(flatten_batch, given) if start == "given" else None,
+            key=given if start == "random" else None,
+            constraints=constraints,
+            optimizer=optimizer,
+            start=start,
+            rank=rank,
+            num_iters=num_iters,
+            record_every=record_every,
+            fields=fields,
+        )
     return restore_batch(result, x.shape[:-2])
 
 
@@ -184,14 +191,19 @@ def _solve_one(
     # overflows or vanishes. Boxes do not; with them, only the error is computed in that unit.
     near = lax.stop_gradient(power_of_two_near(x))
     is_cone = all(c.is_cone for c in constraints)
-    scale = near if is_cone else jnp.ones_like(near)
-    x = x / scale
+    one = jnp.ones_like(near)
+    units = Units(near, jnp.sqrt(near)) if is_cone else Units(one, one)
+    x = x / units.value
     problem = prepare(x, is_near_one=is_cone)
     # With bounded factors the norm of X is in a unit near its entries; otherwise X is near one.
     unit, safe_norm = problem.unit, jnp.where(problem.norm > 0, problem.norm, 1)
 
     models = _models(constraints)
-    ut, vt = _start(x, given, key, start, rank, constraints, jnp.sqrt(scale))
+    if given is not None:
+        given = units.inward(given)
+        ut, vt = given.u.T, given.v.T
+    else:
+        ut, vt = _named_start(problem, key, start, rank, constraints)
     steps = (_root_mean_square(ut), _root_mean_square(vt))
 
     def latent(params: _Pair) -> _Pair:
@@ -244,28 +256,27 @@ def _solve_one(
     status = jnp.where(failed, Status.FAILED, Status.ITERATION_LIMIT).astype(jnp.int32)
     ut, vt = feasible(params)
     result = Result(Factors(ut.T, vt.T), history, jnp.asarray(num_iters, jnp.int32), status)
-    return rescale(result, scale, jnp.ones_like(scale))
+    return units.outward(result)
 
 
-def _start(
-    x: Array,
-    given: Factors | None,
+def _named_start(
+    problem: Problem,
     key: Array | None,
     start: str,
     rank: int,
     constraints: tuple[Constraint, Constraint],
-    root: Array,
 ) -> _Pair:
-    """Return the transposed start, not yet feasible; given factors are divided by ``root``."""
-    if start == "given":
-        assert given is not None
-        return given.u.T / root, given.v.T / root
+    """Return the transposed start, not yet feasible."""
+    near_one = problem.xt.T
     if start == "random":
         assert key is not None
-        return random_start(key, x, rank, rank, constraints)
-    if start == "nndsvd":
-        return nndsvd_start(x, rank)
-    return svd_start(x, rank, constraints[1].wider_side())
+        ut, vt = random_start(key, near_one, rank, rank, constraints)
+    elif start == "nndsvd":
+        ut, vt = nndsvd_start(near_one, rank)
+    else:
+        ut, vt = svd_start(near_one, rank, constraints[1].wider_side())
+    root = jnp.sqrt(problem.unit)
+    return ut * root, vt * root
 
 
 def _root_mean_square(factor: Array) -> Array:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax.solvers.constraints import Constraint
-from lrfjax.solvers.numerics import contract
+from lrfjax.solvers.numerics import contract, safe_sqrt
 
 # The (lean, share) of each start, chosen greedily on the luma planes of twelve photographs.
 _SCALED_STARTS = (
@@ -31,6 +31,9 @@ _SQUARINGS = 2
 # A threshold for squared singular values, in units of rounding of the second largest one. Above it,
 # a scaled Gram matrix gives the directions to a percent.
 _GRAM_UNITS = 2000.0
+
+# Singular values below this many units of rounding of the largest one are noise.
+_NOISE_UNITS = 64.0
 
 
 def fix_signs(vt: Array) -> Array:
@@ -113,17 +116,17 @@ def _mirror(direction: Array) -> Array:
 
     See Golub and Van Loan, Matrix Computations, section 5.1. For a zero direction w is zero.
     """
-    length = jnp.sqrt(jnp.sum(direction * direction))
+    length = safe_sqrt(jnp.sum(direction * direction))
     first = jnp.arange(direction.shape[0]) == 0
     mirror = direction + jnp.where(first, jnp.where(direction < 0, -length, length), 0)
-    length = jnp.sqrt(jnp.sum(mirror * mirror))
+    length = safe_sqrt(jnp.sum(mirror * mirror))
     return mirror / jnp.where(length > 0, length, 1)
 
 
 def _svd_of_scaled_gram(wide: Array) -> tuple[Array, Array]:
     """Return the singular values of a matrix, falling, and the left singular vectors as rows."""
     gram = contract(wide, wide, 1, 1)
-    length = jnp.sqrt(jnp.diagonal(gram))
+    length = safe_sqrt(jnp.diagonal(gram))
     # Rows of pure rounding noise count as zero; the squares of their lengths may underflow.
     eps = float(jnp.finfo(wide.dtype).eps)
     length = jnp.where(length > eps * jnp.max(length), length, 0)
@@ -187,7 +190,7 @@ def svd_start(x: Array, size: int, side: Array | float) -> tuple[Array, Array]:
         U^T of shape (size, M) and V^T of shape (size, N).
     """
     ut, singular, vt = leading_singular_pairs(x, size)
-    root = (side * jnp.sqrt(singular))[:, None]
+    root = (side * safe_sqrt(singular))[:, None]
     return ut * root, vt * root
 
 
@@ -271,7 +274,7 @@ def nndsvd_start(x: Array, size: int) -> tuple[Array, Array]:
     ut, singular, vt = leading_singular_pairs(x, size)
 
     def norm(a: Array) -> Array:
-        return jnp.sqrt(jnp.sum(a * a, axis=1, keepdims=True))
+        return safe_sqrt(jnp.sum(a * a, axis=1, keepdims=True))
 
     parts = [(jnp.maximum(s * ut, 0), jnp.maximum(s * vt, 0)) for s in (1.0, -1.0)]
     weights = [norm(u) * norm(v) for u, v in parts]
@@ -281,8 +284,31 @@ def nndsvd_start(x: Array, size: int) -> tuple[Array, Array]:
     # Both parts are scaled to unit norm; the pair then gets the weight s * |u| * |v|.
     norm_u, norm_v = norm(u), norm(v)
     tiny = jnp.finfo(x.dtype).tiny
-    root = jnp.sqrt(singular[:, None] * norm_u * norm_v)
+    root = safe_sqrt(singular[:, None] * norm_u * norm_v)
     return u / jnp.maximum(norm_u, tiny) * root, v / jnp.maximum(norm_v, tiny) * root
+
+
+def fill_empty_columns(ut: Array, vt: Array, live: Array) -> tuple[Array, Array]:
+    """Give the columns beyond the rank of X the direction of one of the others.
+
+    Without bounds they have nothing to add. With bounds they do: they continue a column that is
+    clamped, and correct what the rounding of it leaves. Both lie in the row space of X, which the
+    empty columns of an SVD are orthogonal to, so column updates would never fill them. U is zero
+    there and V has entries of at most 1, so the product is that of the other columns.
+
+    Args:
+        ut: shape (R, M), from a start with falling singular values.
+        vt: shape (R, N).
+        live: booleans of shape (R, 1), True for columns in use.
+    """
+    strength = jnp.sqrt(jnp.sum(ut * ut, axis=1)) * jnp.sqrt(jnp.sum(vt * vt, axis=1))
+    is_full = strength > _NOISE_UNITS * jnp.finfo(ut.dtype).eps * jnp.max(strength)
+    index = jnp.arange(ut.shape[0])
+    source = vt[index % jnp.maximum(jnp.sum(is_full), 1)]
+    largest = jnp.max(jnp.abs(source), axis=1, keepdims=True)
+    copy = source / jnp.where(largest > 0, largest, 1)
+    is_empty = live & ~is_full[:, None]
+    return jnp.where(is_empty, 0, ut), jnp.where(is_empty, copy, vt)
 
 
 def random_start(
@@ -303,8 +329,8 @@ def random_start(
     Returns:
         U^T of shape (size, M) and V^T of shape (size, N), not yet rounded or clamped.
     """
-    spread = jnp.sqrt(jnp.mean(x * x) / jnp.asarray(rank).astype(x.dtype))
-    deviation = jnp.sqrt(spread)
+    spread = safe_sqrt(jnp.mean(x * x) / jnp.asarray(rank).astype(x.dtype))
+    deviation = safe_sqrt(spread)
 
     def draw(key: Array, length: int, constraint: Constraint) -> Array:
         columns = jax.vmap(

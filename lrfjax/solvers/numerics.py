@@ -56,12 +56,17 @@ def contract(a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
 
 def row_at(a: Array, index: Array) -> Array:
     """Return ``a[index]`` for an index known to be in range, without the range check."""
-    return lax.dynamic_index_in_dim(a, index.astype(jnp.uint32), keepdims=False)
+    return lax.dynamic_index_in_dim(a, _unsigned(index), keepdims=False)
 
 
 def with_row(a: Array, index: Array, row: Array) -> Array:
     """Return ``a.at[index].set(row)`` for an index known to be in range."""
-    return lax.dynamic_update_index_in_dim(a, row, index.astype(jnp.uint32), 0)
+    return lax.dynamic_update_index_in_dim(a, row, _unsigned(index), 0)
+
+
+def _unsigned(index: Array | int) -> Array:
+    """Return an index as an unsigned scalar; without jit, that of a loop is a Python int."""
+    return jnp.asarray(index, jnp.uint32)
 
 
 def stored_transpose(x: Array) -> Array:
@@ -127,7 +132,9 @@ def compensated_sum(x: Array) -> Array:
         A scalar of the same dtype.
     """
     shards = _SHARDS.get()
-    total, error = x, jnp.zeros_like(x)
+    # Zeros that depend on x as far as JAX can tell: second derivatives go through the reduction
+    # itself, whose rule needs a tangent for both of its operands.
+    total, error = x, jnp.where(jnp.zeros(x.shape, bool), x, 0)
     if shards is not None and x.shape[0] % shards[0] == 0:
         count, gather = shards
         parts = _fold(total.reshape(count, -1), error.reshape(count, -1))
@@ -169,7 +176,13 @@ def sum_of_squares(x: Array) -> Array:
     return compensated_sum(jnp.sum(x * x, axis=0))
 
 
-def power_of_two_near(x: Array) -> Array:
+def safe_sqrt(x: Array) -> Array:
+    """Return sqrt(x), with the slope 0 at 0 instead of infinity."""
+    is_zero = x == 0
+    return jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, x)))
+
+
+def power_of_two_near(x: Array, axis: int | None = None) -> Array:
     """Return a power of four near max |x|, or 1 if that is zero or not finite.
 
     It is within a factor of four if max |x| lies in [2^-124, 2^124]; beyond, it is the nearer of
@@ -177,12 +190,13 @@ def power_of_two_near(x: Array) -> Array:
 
     Args:
         x: any shape, floating point.
+        axis: axis of the maximum; all by default.
 
     Returns:
-        A scalar of the same dtype.
+        Shape of ``x`` without the axis; a scalar by default. Same dtype.
     """
-    largest = jnp.max(jnp.abs(x), initial=0.0)
+    largest = jnp.max(jnp.abs(x), axis=axis, initial=0.0)
     _, exponent = jnp.frexp(largest)
     exponent = jnp.clip(2 * (exponent // 2), -124, 124)
-    scale = jnp.ldexp(jnp.ones((), x.dtype), exponent)
-    return jnp.where((largest > 0) & jnp.isfinite(largest), scale, jnp.ones((), x.dtype))
+    scale = jnp.ldexp(jnp.ones_like(largest), exponent)
+    return jnp.where((largest > 0) & jnp.isfinite(largest), scale, jnp.ones_like(largest))

@@ -27,7 +27,7 @@ from lrfjax.solvers.arguments import (
 )
 from lrfjax.solvers.column_kernel import kernel_for
 from lrfjax.solvers.constraints import Constraint
-from lrfjax.solvers.sharding import layout_of
+from lrfjax.solvers.sharding import layout_of, refuse_checked_axes
 from lrfjax.types import Factors, Result
 
 
@@ -58,6 +58,7 @@ def plan_and_solve(
     fixed_length: bool = False,
 ) -> Result:
     """Check all arguments except the data, plan the solve, run it, and cut off the padding."""
+    refuse_checked_axes(x)
     limit = min(x.shape[-2:])
     num_iters = checks.integer("num_iters", num_iters, 0)
     record_every = checks.integer("record_every", record_every, 1)

@@ -9,8 +9,56 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax.solvers.constraints import Constraint
-from lrfjax.solvers.numerics import compensated_sum, contract, power_of_two_near, stored_transpose
+from lrfjax.solvers.numerics import (
+    compensated_sum,
+    contract,
+    power_of_two_near,
+    safe_sqrt,
+    stored_transpose,
+    sum_of_squares,
+)
 from lrfjax.types import Factors
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Weights:
+    """The weights of the entries of X, in the units that suit each use.
+
+    An update of U sees only ratios of the weights in a row of X, an update of V those in a column.
+    So each has weights of its own, brought near one by powers of two: rows whose weights are 1e-20
+    of those of others are fitted as well as these.
+
+    Attributes:
+        unit: power of two near the largest weight.
+        of_rows: weights with each row of X divided by its own unit, transposed, shape (N, M).
+        of_columns: weights with each column of X divided by its own unit, shape (M, N).
+        row_unit: unit of each row, divided by ``unit``, shape (M,).
+        column_unit: unit of each column, divided by ``unit``, shape (N,).
+    """
+
+    unit: Array
+    of_rows: Array
+    of_columns: Array
+    row_unit: Array
+    column_unit: Array
+
+    def times(self, a: Array) -> Array:
+        """Return weights / unit times an array of shape (N, M)."""
+        return self.row_unit * (self.of_rows * a)
+
+    def total(self, a: Array) -> Array:
+        """Return the sum of weights / unit times an array of shape (N, M)."""
+        return compensated_sum(self.row_unit * jnp.sum(self.of_rows * a, axis=0))
+
+
+def split_weights(weights: Array) -> Weights:
+    """Return the ``Weights`` for an array of shape (M, N), non-negative and not all zero."""
+    unit, rows, columns = (
+        lax.stop_gradient(power_of_two_near(weights, axis)) for axis in (None, 1, 0)
+    )
+    of_rows = (weights / rows[:, None]).T
+    return Weights(unit, of_rows, weights / columns, rows / unit, columns / unit)
 
 
 @jax.tree_util.register_dataclass
@@ -23,13 +71,15 @@ class Problem:
         xt: X^T / unit, stored. Products with U read ``x``, products with V read ``xt``, each along
             its contiguous axis.
         unit: power of two near the largest magnitude, so that no square overflows.
-        norm: ||X||_F / unit, weighted.
-        row_norm: largest norm of a row; with weights, the norm of each row, shape (M,).
-        column_norm: largest norm of a column; with weights, the norm of each column, shape (N,).
-        total: weighted sum of all entries.
-        count: sum of all weights, or the number of entries without weights.
-        weights: shape (M, N), None for ones.
-        wt: transposed weights, shape (N, M), or None.
+        norm: norm that relative errors refer to, divided by ``unit``: ||X||_F, weighted, before a
+            constant was subtracted from X.
+        row_norm: largest norm of a row; with weights, the norm of each row, shape (M,), in the unit
+            of ``weights.of_rows``.
+        column_norm: largest norm of a column; with weights, the norm of each column, shape (N,), in
+            the unit of ``weights.of_columns``.
+        total: sum of all entries, weighted by weights / weights.unit.
+        count: sum of all weights / weights.unit, or the number of entries without weights.
+        weights: None for ones.
     """
 
     x: Array
@@ -40,40 +90,50 @@ class Problem:
     column_norm: Array
     total: Array
     count: Array | float
-    weights: Array | None
-    wt: Array | None
-
-    def restored(self) -> Array:
-        """Return X read from its stored transpose, for operations along the axis of that."""
-        return (self.xt * self.unit).T
+    weights: Weights | None
 
 
-def prepare(x: Array, weights: Array | None = None, *, is_near_one: bool = False) -> Problem:
-    """Return the problem of factorizing ``x``, shape (M, N), with weights of the same shape.
+def prepare(
+    x: Array,
+    weights: Weights | None = None,
+    shift: Array | None = None,
+    *,
+    is_near_one: bool = False,
+) -> Problem:
+    """Return the problem of factorizing a matrix.
 
-    ``is_near_one`` states that the largest magnitude of ``x`` is near one, or zero; the unit is
-    then 1.
+    Args:
+        x: shape (M, N), zero where the weight is zero.
+        weights: weights of its entries; None for ones.
+        shift: constant that was subtracted from X before; None for 0.
+        is_near_one: whether the largest magnitude of ``x`` is near one, or zero; the unit is then
+            1.
     """
-    wt = None if weights is None else weights.T
     unit = jnp.ones((), x.dtype) if is_near_one else lax.stop_gradient(power_of_two_near(x))
     xt = stored_transpose(x / unit)
     squares = xt * xt
-    if wt is not None:
-        squares = wt * squares
-    rows, columns = jnp.sum(squares, axis=0), jnp.sum(squares, axis=1)
-    # The norms only bound rounding errors. Weights may differ by orders of magnitude between rows,
-    # and so do the bounds then.
+    if weights is None:
+        rows, columns = jnp.sum(squares, axis=0), jnp.sum(squares, axis=1)
+        largest_row, largest_column = jnp.max(rows), jnp.max(columns)
+        total = compensated_sum(jnp.sum(xt, axis=0))
+        count: Array | float = float(x.size)
+    else:
+        # The norms only bound rounding errors. Weights may differ by orders of magnitude between
+        # rows, and so do the bounds then.
+        largest_row = jnp.sum(weights.of_rows * squares, axis=0)
+        largest_column = jnp.sum(weights.of_columns.T * squares, axis=1)
+        rows = weights.row_unit * largest_row
+        total, count = weights.total(xt), weights.total(jnp.ones_like(xt))
     row_norm, column_norm = (
-        lax.stop_gradient(unit * jnp.sqrt(jnp.max(s) if weights is None else s))
-        for s in (rows, columns)
+        lax.stop_gradient(unit * jnp.sqrt(s)) for s in (largest_row, largest_column)
     )
-    total = unit * compensated_sum(jnp.sum(xt if wt is None else wt * xt, axis=0))
-    count = float(x.size) if wt is None else compensated_sum(jnp.sum(wt, axis=0))
-    # sqrt has no finite slope at zero.
     squared_norm = compensated_sum(rows)
-    is_zero = squared_norm == 0
-    norm = jnp.where(is_zero, 0, jnp.sqrt(jnp.where(is_zero, 1, squared_norm)))
-    return Problem(x, xt, unit, norm, row_norm, column_norm, total, count, weights, wt)
+    if shift is not None:
+        given = xt + shift / unit
+        squared_norm = sum_of_squares(given) if weights is None else weights.total(given * given)
+    return Problem(
+        x, xt, unit, safe_sqrt(squared_norm), row_norm, column_norm, unit * total, count, weights
+    )
 
 
 @jax.tree_util.register_dataclass

@@ -11,6 +11,7 @@ import numpy as np
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
+from lrfjax.solvers.lapack_threads import one_lapack_thread
 
 
 def rank_for_ratio(shape: tuple[int, int], ratio: float) -> int:
@@ -76,7 +77,8 @@ def rank_for_error(x: Any, relative_error: float) -> int:
     if largest == 0:
         return 1
     # After division by the largest entry, no square overflows or vanishes.
-    singular = np.linalg.svd(host / largest, compute_uv=False)
+    with one_lapack_thread():
+        singular = np.linalg.svd(host / largest, compute_uv=False)
     # tail[r] is the squared error of rank r, summed from the smallest singular value on. It ends
     # with an exact zero, so some rank always suffices.
     tail = np.append(np.cumsum(singular[::-1] ** 2)[::-1], 0.0)

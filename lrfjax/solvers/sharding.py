@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from lrfjax.solvers import numerics
 from lrfjax.types import Factors, Result
 
 P = ParamSpec("P")
+R = TypeVar("R")
 _Entry = str | tuple[str, ...] | None
 
 
@@ -240,19 +241,44 @@ def _auto(mesh: Any) -> Mesh:
     return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
 
 
-def on_auto_mesh(solver: Callable[P, Result]) -> Callable[P, Result]:
+def refuse_checked_axes(x: Any) -> None:
+    """Raise if X lies inside ``jax.shard_map`` with its default checks.
+
+    They want every constant that starts a loop to be marked, and JAX itself does not follow them in
+    all decompositions.
+
+    Raises:
+        InputError: X varies over axes that are checked.
+    """
+    if not isinstance(x, jax.core.Tracer):
+        return
+    kind = jax.typeof(x)
+    # JAX 0.10 renamed the attribute.
+    axes = kind.vma if hasattr(kind, "vma") else kind.manual_axis_type.varying
+    if axes:
+        raise InputError(
+            f"x varies over the axes {tuple(sorted(axes))} of a jax.shard_map that checks this, "
+            "which iterative solvers do not support: pass check_vma=False to it, or call the "
+            "solver outside with shard_batch(x)"
+        )
+
+
+def on_auto_mesh(solver: Callable[P, R]) -> Callable[P, R]:
     """Make a front door accept arrays on any mesh, including meshes with Explicit axes.
 
     The type of an array on Explicit axes contains its sharding, and every operation has to state
     that of its result. The solvers leave this to JAX: they see the same devices as a mesh with Auto
-    axes, and the results move back to the original mesh.
+    axes. Concrete results move back to the original mesh. Inside ``jit``, results are sharded along
+    the batch axes of X alone.
     """
 
     @functools.wraps(solver)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         x = args[0] if args else kwargs.get("x")
-        if not checks.is_concrete(x) or not isinstance(x, jax.Array):
+        if not isinstance(x, jax.Array):
             return solver(*args, **kwargs)
+        if not checks.is_concrete(x):
+            return _with_auto_axes(solver, x, args, kwargs)
         given = getattr(x.sharding, "mesh", None)
         context = jax.sharding.get_abstract_mesh()
         if given is None or (_is_auto(given) and (context.empty or given.size == 1)):
@@ -274,6 +300,26 @@ def on_auto_mesh(solver: Callable[P, Result]) -> Callable[P, Result]:
         return jax.tree.map(lambda a: move(a, mesh, given), result)
 
     return call
+
+
+def _with_auto_axes(solver: Callable[..., R], x: Array, args: Any, kwargs: Any) -> R:
+    """Call a solver inside ``jit``, with the Explicit axes of the type of X made Auto."""
+    placement = jax.typeof(x).sharding
+    if AxisType.Explicit not in getattr(placement.mesh, "axis_types", ()):
+        return solver(*args, **kwargs)
+    leaves, structure = jax.tree.flatten((args, kwargs))
+    places = [k for k, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
+
+    def program(*arrays: Array) -> R:
+        filled = list(leaves)
+        for place, array in zip(places, arrays, strict=True):
+            filled[place] = array
+        args, kwargs = jax.tree.unflatten(structure, filled)
+        return solver(*args, **kwargs)
+
+    batch = PartitionSpec(*placement.spec[: x.ndim - 2])
+    with jax.sharding.use_abstract_mesh(placement.mesh):
+        return jax.sharding.auto_axes(program, out_sharding=batch)(*(leaves[k] for k in places))
 
 
 def _is_auto(mesh: Any) -> bool:

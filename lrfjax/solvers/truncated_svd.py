@@ -10,9 +10,11 @@ from jax import Array
 
 from lrfjax import checks
 from lrfjax.errors import InputError
+from lrfjax.solvers.front_door import front_door
 from lrfjax.solvers.initialize import fix_signs
 
 
+@front_door
 def truncated_svd(x: Any, rank: int | None = None) -> tuple[Array, Array, Array]:
     """Return the leading singular triplets, X ~ U diag(s) V^T, with reproducible signs.
 
