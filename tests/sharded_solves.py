@@ -138,6 +138,29 @@ def one_process():
     single = solve(batch.reshape(4, 2, 64, 16), **options)
     found["both"] = [compare(exact(sharded), exact(single)), lie(sharded, 8), collectives()]
 
+    # Explicit axes inside jit: a batch, and rows of one matrix.
+    line = Mesh(np.array(jax.devices()), ("d",), axis_types=(AxisType.Explicit,))
+    whole = start(64, 16)
+    options = {"init": jax.device_put(whole, NamedSharding(line, PartitionSpec()))}
+    jitted = jax.jit(lambda x, **options: solve(x, **options))
+    x = jax.device_put(batch, NamedSharding(line, PartitionSpec("d")))
+    y = jax.device_put(batch[0], NamedSharding(line, PartitionSpec("d")))
+    found["explicit in jit"] = [
+        compare(jitted(x), jax.jit(solve)(batch)),
+        compare(exact(jitted(y, **options)), exact(solve(batch[0], init=whole))),
+        lie(jitted(x), 8),
+    ]
+
+    def mapped(solver, **options):
+        spec = PartitionSpec("d")
+        function = jax.shard_map(solver, mesh=line, in_specs=spec, out_specs=spec, **options)
+        return jax.jit(function)(x)
+
+    found["shard_map"] = [
+        compare(exact(mapped(solve, check_vma=False)), exact(solve(batch))),
+        compare(mapped(lambda x: lrfjax.svd(x, 3)), lrfjax.svd(batch, 3)),
+    ]
+
     bad = batch.copy()
     bad[3, 5, 7] = np.inf
     found["messages"] = [
@@ -149,6 +172,8 @@ def one_process():
         message(solve, shard_batch(bad)),
         message(solve, shard_batch(batch), weights=shard_batch(np.where(bad > 9, -1, 1))),
         message(lrfjax.nmf, shard_batch(batch), 3),
+        message(mapped, solve),
+        message(mapped, lambda x: lrfjax.factorize_gradient(x, 3)),
     ]
     return found
 

@@ -110,6 +110,17 @@ def test_batch_and_rows_on_a_mesh_of_explicit_axes_with_weights(found):
     ]
 
 
+def test_explicit_axes_inside_jit(found):
+    is_same_batch, is_same_rows, lies = found["explicit in jit"]
+    assert is_same_batch
+    assert is_same_rows
+    assert [spec[0] for spec in lies] == ["d"] * 3
+
+
+def test_inside_shard_map_of_the_caller(found):
+    assert found["shard_map"] == [True, True]
+
+
 def test_what_cannot_be_placed_or_solved_is_named(found):
     expected = [
         ("InputError: axis 0 of x", "8 devices", "(6, 64, 16)"),
@@ -120,6 +131,8 @@ def test_what_cannot_be_placed_or_solved_is_named(found):
         ("InputError: x must be finite", "inf at index (3, 5, 7)"),
         ("InputError: weights must be non-negative", "-1"),
         ("InputError: x must be non-negative for nmf",),
+        ("InputError: x varies over the axes ('d',)", "check_vma=False"),
+        ("InputError: x varies over the axes ('d',)", "check_vma=False"),
     ]
     for message, parts in zip(found["messages"], expected, strict=True):
         assert all(part in message for part in parts), message

@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import lrfjax
 from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers
 
+OPTIMIZER = optax.sgd(0.1)
 FIELDS = ("u_change", "factors")
 SOLVERS = {
     "imf": lambda x, rank: lrfjax.imf(x, rank, num_iters=SWEEPS, record=FIELDS),
@@ -117,6 +119,58 @@ def test_strict_promotion_and_nan_checks_pass(batch):
     with jax.numpy_dtype_promotion("strict"), jax.debug_nans(True):
         for solver in SOLVERS.values():
             solver(batch[0], RANK)
+
+
+def _front_doors():
+    start = lrfjax.imf(np.ones(SHAPE), RANK, num_iters=0, record=()).factors
+    mixed = (lrfjax.IntegerBox(np.float32(-5), np.float32(6)), lrfjax.Real())
+    affine = {"init": "balanced", "fit_scale": True, "fit_offset": True}
+    return {
+        **SOLVERS,
+        "weights": lambda x, rank: lrfjax.imf(
+            x, rank, num_iters=SWEEPS, weights=np.ones(SHAPE), joint_moves=False, **affine
+        ),
+        "frozen": lambda x, rank: lrfjax.factorize(
+            x, rank, init=start, frozen=(False, True), constraints=mixed, num_iters=SWEEPS
+        ),
+        "restarts": lambda x, rank: lrfjax.imf(
+            x, rank, num_iters=SWEEPS, num_restarts=2, joint_moves=True, **affine
+        ),
+        "gradient": lambda x, rank: lrfjax.factorize_gradient(
+            x, rank, optimizer=OPTIMIZER, num_iters=2
+        ),
+    }
+
+
+DOORS = ("imf", "nmf", "svd", "weights", "frozen", "restarts", "gradient")
+
+
+@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("setting", ["rank promotion", "dtype promotion", "no jit"])
+def test_settings_of_the_caller_change_nothing(setting, name, batch):
+    solver = _front_doors()[name]
+    context = {
+        "rank promotion": lambda: jax.numpy_rank_promotion("raise"),
+        "dtype promotion": lambda: jax.numpy_dtype_promotion("strict"),
+        "no jit": jax.disable_jit,
+    }[setting]
+    x = np.abs(batch[0])
+    plain = solver(x, RANK)
+    with context():
+        inside = solver(x, RANK)
+    # Without jit, sums run in another order.
+    _assert_same(plain, inside, exact=setting != "no jit")
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_results_can_be_exported(name, batch):
+    solver = jax.jit(lambda x: _front_doors()[name](x, RANK))
+    x = np.abs(batch[0])
+    exported = jax.export.export(solver)(jax.ShapeDtypeStruct(x.shape, x.dtype))
+    again = jax.export.deserialize(exported.serialize())
+    result = again.call(x)
+    assert isinstance(result, lrfjax.Result)
+    _assert_same(result, solver(x), exact=False)
 
 
 def test_no_host_callbacks(batch):
