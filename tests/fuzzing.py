@@ -117,8 +117,8 @@ def damaged(rng: np.random.Generator, files: list[bytes]) -> bytes:
 
 def forged(rng: np.random.Generator, files: list[bytes]) -> bytes:
     """Return a mutant whose CRCs are right."""
-    chunks = read_chunks(files[rng.integers(0, len(files))])
-    others = read_chunks(files[rng.integers(0, len(files))])
+    chunks = list(read_chunks(files[rng.integers(0, len(files))]))
+    others = list(read_chunks(files[rng.integers(0, len(files))]))
     at = int(rng.integers(0, len(chunks)))
     tag, body = chunks[at]
     match rng.integers(0, 12):

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec import container, tiles
+from lrfjax.codec import container, learned_decode, tiles
 from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
 from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
-from lrfjax.codec.entropy import ans, dictionary_coder, factor_coder, magnitudes, trained
+from lrfjax.codec.entropy import ans, deflate, dictionary_coder, factor_coder, magnitudes, trained
 from tests import fuzzing
 from tests.make_golden import FILES, read
 
@@ -31,9 +31,14 @@ def refused(data, **params):
     return str(caught.value)
 
 
+def chunks_of(name):
+    """Return the chunks of a golden file."""
+    return list(read_chunks(read(name)))
+
+
 def headed(name, *parts):
     """Return a golden file with another header."""
-    return write_chunks([(b"H", b"".join(parts)), *read_chunks(read(name))[1:]])
+    return write_chunks([(b"H", b"".join(parts)), *chunks_of(name)[1:]])
 
 
 # Headers as lists of their numbers, as bytes, and beside each what it must not be.
@@ -116,7 +121,7 @@ def hostile_header(rng):
 
 def test_the_headers_to_be_spoiled_are_fine():
     for template in TEMPLATES:
-        container._read_header(b"".join(good for good, _ in template), 10_000)
+        container.read_header(Reader(b"".join(good for good, _ in template)), 10_000)
 
 
 def test_a_thousand_hostile_headers_are_refused_with_little_work():
@@ -134,7 +139,7 @@ def test_a_thousand_hostile_headers_are_refused_with_little_work():
 
 @pytest.mark.parametrize("name", ["dct_rgb", "svd_rgb", "imf_linear", "imf_paper"])
 def test_huge_claims_are_refused_before_anything_is_allocated(name):
-    body = read_chunks(read(name))[0][1]
+    body = chunks_of(name)[0][1]
     at = 1 if name.startswith("dct") else 5
     start = Reader(body, at)
     size = start.varint("height"), start.varint("width")
@@ -147,6 +152,58 @@ def test_huge_claims_are_refused_before_anything_is_allocated(name):
     pixels = size[0] * size[1]
     assert f"exceeds the limit of {pixels - 1}" in refused(read(name), max_pixels=pixels - 1)
     assert lrfjax.decode(read(name), max_pixels=4 * pixels).size >= pixels
+
+
+def test_tiles_are_counted_before_they_are_listed():
+    body = chunks_of("dct_pixel_gray")[0][1]
+    data = headed("dct_pixel_gray", b"\0", varint(89_478_485), varint(1), varint(1), body[4:])
+    tracemalloc.start()
+    assert "requires 5592406" in refused(data, max_pixels=2**31)
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+    # What follows the last tile of the header is not read.
+    chunks = [*chunks_of("dct_gray"), *[(b"F", b"")] * 100_000]
+    data = write_chunks(chunks)
+    tracemalloc.start()
+    assert "more chunks of factors than the 1" in refused(data)
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["dct_pixel_gray", "dct_pixel_rgb", "svd_pixel", "imf_gray"])
+def test_padding_counts_for_the_limit_of_pixels(name):
+    body = chunks_of(name)[0][1]
+    at = 1 if name.startswith("dct") else 5
+    reader = Reader(body, at)
+    reader.varint("height"), reader.varint("width")
+    for sides in ((6_500_000, 1), (1, 12_700_000)):
+        data = headed(name, body[:at], *map(varint, sides), body[reader.position :])
+        tracemalloc.start()
+        assert "padded to" in refused(data, max_pixels=max(sides))
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+        tracemalloc.stop()
+
+
+def test_long_thin_images_are_decoded():
+    image = np.repeat(np.arange(100, dtype=np.uint8), 1000)[:, None]
+    data = lrfjax.imf_encode(image, quality=50)
+    assert np.abs(lrfjax.decode(data).astype(int) - image).max() < 9
+
+
+@pytest.mark.parametrize("params", [{}, {"dictionary": "learned"}, dict(lrfjax.PAPER_SETTINGS)])
+def test_encoders_refuse_the_padding_that_decoders_refuse(params):
+    image = np.broadcast_to(np.zeros(1, np.uint8), (2_000_000, 1))
+    with pytest.raises(lrfjax.InputError, match=r"pads .* \(2000000, 1\) .*max_pixels 2000000"):
+        lrfjax.imf_encode(image, quality=50, max_pixels=2_000_000, **params)
+
+
+def test_numbers_have_one_form():
+    assert "longer than it needs" in refused(headed("dct_gray", b"\0\x98\0", b"\x28\2"))
+    for wrong in (b"\x80\0", b"\xff\0", b"\x80\x80\0", b"\x81\x80\x80\x80\0"):
+        with pytest.raises(lrfjax.FormatError, match=r"the number .* longer than it needs"):
+            Reader(wrong).varint("the number")
+    for value in (0, 1, 127, 128, 2**14 - 1, 2**14, HUGE):
+        assert Reader(varint(value)).varint("the number") == value
 
 
 @pytest.mark.parametrize("name", [*FILES][:24])
@@ -174,7 +231,7 @@ def test_what_comes_after_the_end_is_refused():
 
 def test_other_versions_chunks_and_kinds_are_refused():
     data = read("dct_rgba")
-    chunks = read_chunks(data)
+    chunks = chunks_of("dct_rgba")
     head, alpha, factors = chunks
     assert "version 9" in refused(data[:4] + b"\x09" + data[5:])
     assert "version 1" in refused(data[:4] + b"\x01" + data[5:])
@@ -195,7 +252,7 @@ def test_other_versions_chunks_and_kinds_are_refused():
 
 @pytest.mark.parametrize("name", ["dct_rgb", "dct_tiles", "svd_rgb", "imf_paper"])
 def test_each_tile_is_there_once(name):
-    chunks = read_chunks(read(name))
+    chunks = chunks_of(name)
     assert "chunks of factors" in refused(write_chunks(chunks[:-1]))
     assert "chunks of factors" in refused(write_chunks([*chunks, chunks[-1]]))
     assert "chunks of factors" in refused(write_chunks(chunks[:1]))
@@ -204,7 +261,7 @@ def test_each_tile_is_there_once(name):
 def test_alpha_is_for_color_images_of_8_bits():
     alpha = zlib.compress(bytes(24 * 40))
     for name in ("dct_gray", "dct_gray16", "dct_rgb16", "imf_gray", "imf_wide"):
-        chunks = read_chunks(read(name))
+        chunks = chunks_of(name)
         assert "alpha" in refused(write_chunks([chunks[0], (b"A", alpha), *chunks[1:]]))
 
 
@@ -221,7 +278,7 @@ def test_alpha_is_for_color_images_of_8_bits():
     ids=["bomb", "short", "more", "cut", "empty", "zeros"],
 )
 def test_alpha_of_another_size_is_refused(alpha):
-    chunks = read_chunks(read("dct_rgb"))
+    chunks = chunks_of("dct_rgb")
     data = write_chunks([chunks[0], (b"A", alpha), *chunks[1:]])
     tracemalloc.start()
     assert "alpha" in refused(data)
@@ -229,10 +286,35 @@ def test_alpha_of_another_size_is_refused(alpha):
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("name", ["dct_rgb", "svd_rgb", "imf_paper"])
+def test_alpha_and_heads_of_tiles_are_read_before_pixels(name, monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("too early")
+
+    monkeypatch.setattr(tiles, "read_tile", fail)
+    monkeypatch.setattr(learned_decode, "read_factors", fail)
+    monkeypatch.setattr(deflate, "decode_columns", fail)
+    head, *bodies = chunks_of(name)
+    assert "alpha" in refused(write_chunks([head, (b"A", zlib.compress(bytes(9))), *bodies]))
+    chunks = chunks_of("dct_tiles")
+    chunks[-1] = b"F", b"\x7f" + chunks[-1][1][1:]
+    assert "number of bands" in refused(write_chunks(chunks))
+
+
+def test_deflated_columns_are_refused_if_their_bytes_are_too_few():
+    sides = varint(9000), varint(9000)
+    body = bytes([1, 0, 0, 0, 3]) + b"".join(sides) + b"\0\0" + varint(4096) + b"\0\0"
+    tracemalloc.start()
+    said = refused(write_chunks([(b"H", body), (b"F", bytes(40))]))
+    assert "40 bytes cannot hold 4096 columns of 9000 entries" in said
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+
+
 def test_a_deflate_bomb_is_cut_off():
     coder = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = coder.compress(bytes(10**8)) + coder.flush()
-    chunks = read_chunks(read("imf_paper"))
+    chunks = chunks_of("imf_paper")
     tracemalloc.start()
     assert "entries" in refused(write_chunks([chunks[0], (b"F", bomb)]))
     assert tracemalloc.get_traced_memory()[1] < 2_000_000
@@ -336,7 +418,7 @@ def test_random_words_give_learned_factors_in_their_range(seed, grid, kind):
 @some
 def test_random_bodies_are_refused(seed, name):
     rng = np.random.default_rng(seed)
-    head, (tag, body) = read_chunks(read(name))
+    head, (tag, body) = chunks_of(name)
     start = int(rng.integers(0, 8))
     broken = body[:start] + words(rng)
     u_or_error(lambda: lrfjax.decode(write_chunks([head, (tag, broken)])))

@@ -17,6 +17,7 @@ from lrfjax.codec.entropy import deflate, dictionary_coder, factor_coder, interl
 from lrfjax.codec.entropy.ans import SymbolDecoder, Table
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from lrfjax.codec.entropy.magnitudes import ClassTables
+from lrfjax.codec.learned_decode import check_range
 from lrfjax.image.reading import MAX_PIXELS
 
 
@@ -137,8 +138,9 @@ def _account_contexts(header: LearnedHeader, body: bytes) -> list[Share]:
         ranges = (matrix.range_u, matrix.range_v)
         for kind, (limits, grid) in enumerate(zip(ranges, grids, strict=True)):
             source = _FactorSource(decoder, limits.lower < 0, matrix.rank)
-            factor_coder.walk(source, matrix.rank, grid, kind)
+            check_range(factor_coder.walk(source, matrix.rank, grid, kind), limits)
             shares += _single_columns(index, "UV"[kind], source.bits())
+    decoder.finish()
     return shares
 
 
@@ -152,6 +154,7 @@ def _account_deflate(header: LearnedHeader, body: bytes) -> list[Share]:
             _, ends = deflate.decode_columns(body, position, (length, matrix.rank), limits)
             shares += _single_columns(index, factor, 8.0 * np.diff([position, *ends]))
             position = ends[-1]
+    deflate.check_end(body, position)
     return shares
 
 

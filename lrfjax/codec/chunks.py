@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lrfjax.errors import FormatError
 
@@ -25,8 +25,10 @@ def write_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
     return b"".join(parts)
 
 
-def read_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the chunks of a file: the inverse of ``write_chunks``.
+def read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks of a file one by one: the inverse of ``write_chunks``.
+
+    A caller that refuses a chunk reads no more of them.
 
     Raises:
         FormatError: if the data is not an lrfjax file, has another version, is damaged or cut off.
@@ -37,7 +39,6 @@ def read_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     if (version := reader.byte("version")) != FORMAT_VERSION:
         raise FormatError(f"data has format version {version}, this decoder reads {FORMAT_VERSION}")
     crc = zlib.crc32(data[:5])
-    chunks = []
     while reader.position < len(data):
         start = reader.position
         tag = bytes([reader.byte("chunk tag")])
@@ -49,9 +50,8 @@ def read_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
         if crc != int.from_bytes(data[end : end + 4], "little"):
             raise FormatError(f"the chunk {tag!r} at byte {start} is damaged: its CRC is wrong")
         crc = zlib.crc32(data[end : end + 4], crc)
-        chunks.append((tag, data[reader.position : end]))
+        yield tag, data[reader.position : end]
         reader.position = end + 4
-    return chunks
 
 
 def varint(value: int) -> bytes:
@@ -104,6 +104,8 @@ class Reader:
                 break
             if shift > 28:
                 raise FormatError(f"{name} is longer than five bytes")
+        if byte == 0 and shift > 7:
+            raise FormatError(f"{name} {value} is longer than it needs to be")
         if not low <= value <= high:
             raise FormatError(f"{name} must be between {low} and {high}, got {value}")
         return value

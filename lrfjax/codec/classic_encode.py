@@ -31,7 +31,7 @@ from lrfjax.codec.quantize import (
 from lrfjax.errors import InputError
 from lrfjax.solvers import factorize
 
-LayoutSettings = tuple[str, tuple[float, float], bool, tuple[int, int], str]
+LayoutSettings = tuple[str, tuple[float, float], bool, tuple[int, int], str, int]
 Coded = tuple[container.LearnedHeader, bytes]
 
 

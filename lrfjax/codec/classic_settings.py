@@ -45,10 +45,11 @@ def make_layout(
     patch: bool,
     patch_size: tuple[int, int],
     upsampling: str = "nearest",
+    max_pixels: int = MAX_PIXELS,
 ) -> Layout:
     """Return the layout of an image of a given shape.
 
-    Gray images ignore the colour settings.
+    Gray images ignore the colour settings. ``max_pixels`` limits the padding to whole patches.
 
     Raises:
         InputError: if a value is out of range.
@@ -75,10 +76,20 @@ def make_layout(
             resample.scaled_size(size[1], factors[1]),
         )
     patches = (sides[0], sides[1]) if patch else None
-    if patches and np.prod(padded := padded_size(size, patches)) > MAX_PIXELS:
-        raise InputError(f"patch_size {patches} pads the image to {padded}, too many pixels")
+    if patches:
+        check_padding(size, patches, max_pixels)
     checks.one_of("upsampling", upsampling, container.UPSAMPLINGS)
     return Layout(size, space, chroma, patches, upsampling if space == "YCbCr" else "nearest")
+
+
+def check_padding(size: tuple[int, int], patch_size: tuple[int, int], max_pixels: int) -> None:
+    """Raise InputError if decoders with the same limit refuse the padding to whole patches."""
+    if not container.padding_fits(size, patch_size, max_pixels):
+        padded = padded_size(size, patch_size)
+        raise InputError(
+            f"patch_size {patch_size} pads the image of {size} pixels to {padded}, too many for "
+            f"max_pixels {max_pixels}"
+        )
 
 
 def resolve_ranks(

@@ -27,6 +27,7 @@ MAX_TILE_PATCHES = 1 << 14
 """The format's limit on the patches of a tile. Decoding one takes some kilobytes a patch."""
 MAX_PATCH_SIDE = 1 << 10
 
+_FREE_PADDING = 1 << 20
 _SHARED_RANGE, _UNIT_SCALES = 1, 2
 _LARGEST_PRODUCT = 2**31 - 1
 _LARGEST_ROW = 3 << COLOR_BITS
@@ -71,6 +72,11 @@ class DictionaryHeader:
     def patch_grid(self) -> tuple[int, int]:
         """The (rows, columns) of patches over the image."""
         return patch_grid(self.size, PATCH_SIZE)
+
+    @property
+    def num_tiles(self) -> int:
+        """The number of tiles."""
+        return -(-self.patch_grid[0] // self.tile_rows)
 
     @property
     def grids(self) -> list[tuple[int, int]]:
@@ -175,25 +181,30 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> File:
     data = bytes(data)
     checks.integer("max_pixels", max_pixels, 1)
     chunks = read_chunks(data)
-    if not chunks or chunks[0][0] != b"H":
+    first, head = next(chunks, (b"", b""))
+    if first != b"H":
         raise FormatError("data does not begin with a header chunk")
-    header = _read_header(chunks[0][1], max_pixels)
+    header = read_header(Reader(head), max_pixels)
+    expected = header.num_tiles if isinstance(header, DictionaryHeader) else 1
     bodies: list[bytes] = []
     extras: dict[str, bytes] = {}
-    sizes = {"header": len(chunks[0][1])}
-    for tag, body in chunks[1:]:
-        if tag == b"F":
+    sizes = {"header": len(head)}
+    for tag, body in chunks:
+        if tag == b"F" and len(bodies) < expected:
             bodies.append(body)
+        elif tag == b"F":
+            raise FormatError(f"data has more chunks of factors than the {expected} of its header")
         elif tag in _EXTRAS and _EXTRAS[tag] not in extras and not bodies:
             extras[_EXTRAS[tag]] = body
             sizes[_EXTRAS[tag]] = len(body)
         else:
             raise FormatError(f"the chunk {tag!r} is unknown, repeated or out of place")
-    expected = len(header.grids) if isinstance(header, DictionaryHeader) else 1
     if len(bodies) != expected:
         raise FormatError(
             f"data has {len(bodies)} chunks of factors, its header requires {expected}"
         )
+    if "alpha" in extras and not _takes_alpha(header):
+        raise FormatError("only RGB images of 8 bits have an alpha channel")
     sizes["factors"] = sum(map(len, bodies))
     sizes["framing"] = len(data) - sum(sizes.values())
     return File(header, tuple(bodies), **extras, sizes=sizes)
@@ -205,8 +216,18 @@ def _write_header(header: Header) -> bytes:
     return bytes([LEARNED]) + _write_learned_header(header)
 
 
-def _read_header(body: bytes, max_pixels: int) -> Header:
-    reader = Reader(body)
+def _takes_alpha(header: Header) -> bool:
+    if header.finish is not None:
+        return len(header.finish.inverse) == 3 and header.finish.depth == 8
+    return isinstance(header, LearnedHeader) and header.layout.color_space != "gray"
+
+
+def read_header(reader: Reader, max_pixels: int) -> Header:
+    """Return the header that the bytes of a reader hold.
+
+    Raises:
+        FormatError: if the bytes are not a header, go on after it, or claim too much.
+    """
     kind = reader.choice("kind of file", ("dictionary", "learned"))
     read_one = _read_dictionary_header if kind == "dictionary" else _read_learned_header
     header = read_one(reader, max_pixels)
@@ -220,7 +241,8 @@ def _write_dictionary_header(header: DictionaryHeader) -> bytes:
 
 
 def _read_dictionary_header(reader: Reader, max_pixels: int) -> DictionaryHeader:
-    size = _read_size(reader, PATCH_SIZE, max_pixels)
+    size = _read_size(reader, max_pixels)
+    _check_padding(size, PATCH_SIZE, max_pixels)
     rows, columns = patch_grid(size, PATCH_SIZE)
     tile_rows = reader.varint("rows of a tile", 1, rows)
     if tile_rows * columns > MAX_TILE_PATCHES:
@@ -260,13 +282,35 @@ def _read_rotation(reader: Reader) -> IntMatrix:
     return rows
 
 
-def _read_size(reader: Reader, patch: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+def _read_size(reader: Reader, max_pixels: int) -> tuple[int, int]:
     size = reader.varint("height", 1), reader.varint("width", 1)
-    height, width = padded_size(size, patch)
-    # The caller's limit applies to the image itself; padding may add pixels.
-    if size[0] * size[1] > max_pixels or height * width > max_pixels + 16 * (height + width + 16):
+    if size[0] * size[1] > max_pixels:
         raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels} (max_pixels)")
     return size
+
+
+def padding_fits(size: tuple[int, int], patch: tuple[int, int], max_pixels: int) -> bool:
+    """Return whether an image within a limit of pixels can be padded to whole patches.
+
+    Decoders hold the padded planes. Padding may add an eighth of the limit and a megapixel, which
+    suffices unless a side is much shorter than the patches.
+
+    Args:
+        size: (H, W) of the image.
+        patch: (P, Q) of the patches.
+        max_pixels: largest number of pixels of the image.
+    """
+    height, width = padded_size(size, patch)
+    return height * width <= max_pixels + max_pixels // 8 + _FREE_PADDING
+
+
+def _check_padding(size: tuple[int, int], patch: tuple[int, int], max_pixels: int) -> None:
+    if not padding_fits(size, patch, max_pixels):
+        padded = padded_size(size, patch)
+        raise FormatError(
+            f"image of {size} pixels, padded to {padded}, exceeds the limit of {max_pixels} "
+            "(max_pixels)"
+        )
 
 
 def _write_learned_header(header: LearnedHeader) -> bytes:
@@ -306,7 +350,7 @@ def _read_learned_header(reader: Reader, max_pixels: int) -> LearnedHeader:
     flags = reader.byte("flags")
     if flags & ~(_SHARED_RANGE | _UNIT_SCALES):
         raise FormatError(f"flags {flags:#x} are unknown")
-    size = _read_size(reader, (1, 1), max_pixels)
+    size = _read_size(reader, max_pixels)
     chroma, upsampling = size, "nearest"
     if color_space == "YCbCr":
         chroma = (
@@ -320,9 +364,8 @@ def _read_learned_header(reader: Reader, max_pixels: int) -> LearnedHeader:
     )
     if (patch[0] == 0) != (patch[1] == 0):
         raise FormatError(f"patch size {patch} has one side of zero")
-    height, width = padded_size(size, patch) if patch[0] else size
-    if height * width > max_pixels:
-        raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels} (max_pixels)")
+    if patch[0]:
+        _check_padding(size, patch, max_pixels)
     finish = None
     if color_space == "rotated":
         finish = _read_finish(reader)

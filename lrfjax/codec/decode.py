@@ -34,7 +34,7 @@ def imf_decode(
     Args:
         data: the file.
         max_pixels: largest number of pixels; larger images are refused before anything is
-            allocated.
+            allocated. Padding to whole patches may add an eighth of it and a megapixel.
         progress: callback for files with a dictionary. It receives the number of decoded tiles (of
             about a megapixel) and the number of all tiles, once before the first and after each.
 
@@ -142,18 +142,16 @@ def _decode(
     header = file.header
     if method is not None and header.method != method:
         raise FormatError(f"data is a file of {header.method}_encode, not of {method}_encode")
+    size = header.size if isinstance(header, DictionaryHeader) else header.layout.size
+    # Alpha first: it is refused, if it is broken, before the pixels take their time.
+    alpha = None if file.alpha is None else decode_alpha(file.alpha, size)
     if isinstance(header, DictionaryHeader):
-        pixels, size = decode_tiles(header, file.bodies, progress), header.size
+        pixels = decode_tiles(header, file.bodies, progress)
     else:
         pixels = render_learned(header, _learned_factors(header, file.bodies[0]))
-        size = header.layout.size
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
-    if file.alpha is not None:
-        if pixels.ndim != 3 or pixels.dtype != np.uint8:
-            raise FormatError("only RGB images of 8 bits have an alpha channel")
-        pixels = np.dstack([pixels, decode_alpha(file.alpha, size)])
-    return pixels
+    return pixels if alpha is None else np.dstack([pixels, alpha])
 
 
 def _learned_factors(header: LearnedHeader, body: bytes) -> list[IntegerFactors]:
@@ -165,8 +163,7 @@ def _learned_factors(header: LearnedHeader, body: bytes) -> list[IntegerFactors]
         v, ends = deflate.decode_columns(body, ends[-1], (columns, m.rank), m.range_v)
         position = ends[-1]
         factors.append(IntegerFactors(u, v, m.range_u, m.range_v, m.scale))
-    if position != len(body):
-        raise FormatError(f"the F chunk goes on for {len(body) - position} bytes after the factors")
+    deflate.check_end(body, position)
     return factors
 
 

@@ -35,6 +35,9 @@ def decode_tiles(
         return reconstruct(header, *tiles.read_tile(body, grid, header.finish.steps))
 
     parts = list(zip(bodies, header.grids, strict=True))
+    for body, grid in parts:
+        # A broken head is refused before any tile takes its time.
+        tiles.read_head(body, grid, header.finish.steps)
     return _join(header, in_order(strip, parts, progress))
 
 

@@ -19,6 +19,7 @@ from lrfjax import checks
 from lrfjax.codec import classic_encode, container, dictionary_encode, learned_encode
 from lrfjax.codec.alpha import encode_alpha
 from lrfjax.codec.atoms import ATOMS, PATCH_SIZE, SIDE
+from lrfjax.codec.classic_settings import check_padding
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.rate_control import (
     Attempt,
@@ -104,8 +105,8 @@ def imf_encode(
         entropy: ``"context"``; in the classic pipeline also ``"deflate"``.
         icc_profile: ICC profile to store in the file; see ``read_metadata``.
         exif: EXIF block to store in the file; see ``read_metadata``.
-        max_pixels: largest number of pixels. Decoders have the same default limit; raise it when
-            decoding, too. The classic pipeline never accepts more than the default.
+        max_pixels: largest number of pixels. Padding to whole patches may add an eighth of it and a
+            megapixel. Decoders have the same default limit; raise it when decoding, too.
         progress: callback for dictionaries. It receives the number of finished tiles and the number
             of all tiles, once before the first and after each. With a target, every attempt starts
             again from zero.
@@ -142,6 +143,7 @@ def imf_encode(
             raise InputError(f"patch_size must be {PATCH_SIZE} for dictionaries, got {patch_size}")
         if pixels.shape[1] > (limit := SIDE * container.MAX_TILE_PATCHES):
             raise InputError(f"image must be at most {limit} pixels wide, got {pixels.shape}")
+        check_padding((pixels.shape[0], pixels.shape[1]), PATCH_SIZE, max_pixels)
         if rank is not None:
             rank = checks.integer("rank", rank, 1, len(ATOMS))
         encoder: _Encoder = dictionary_encode.ImageEncoder(
@@ -150,14 +152,14 @@ def imf_encode(
         return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
     if color_space == "rotated":
         checks.one_of("entropy", entropy, ("context",))
-        encoder = _learned_encoder(pixels, "imf", patch_size, rank, num_iters)
+        encoder = _learned_encoder(pixels, max_pixels, "imf", patch_size, rank, num_iters)
         return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
     _check_classic(pixels, target_bpp, target_psnr)
     header, body = classic_encode.imf(
         _opaque(pixels),
         rank,
         quality,
-        (color_space, scale_factor, patch, patch_size or (8, 8), upsampling),
+        (color_space, scale_factor, patch, patch_size or (8, 8), upsampling, max_pixels),
         entropy,
         bounds=bounds,
         num_iters=num_iters,
@@ -223,10 +225,10 @@ def svd_encode(
     bits = checks.integer("bits", bits, 1, 8)
     if color_space == "rotated":
         checks.one_of("entropy", entropy, ("context",))
-        encoder = _learned_encoder(pixels, "svd", patch_size, rank, 0)
+        encoder = _learned_encoder(pixels, max_pixels, "svd", patch_size, rank, 0)
         return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
     _check_classic(pixels, target_bpp, target_psnr)
-    settings = (color_space, scale_factor, patch, patch_size, upsampling)
+    settings = (color_space, scale_factor, patch, patch_size, upsampling, max_pixels)
     header, body = classic_encode.svd(_opaque(pixels), rank, quality, settings, entropy, bits=bits)
     return _write(header, (body,), _extras(pixels, icc_profile, exif))
 
@@ -289,10 +291,10 @@ def nmf_encode(
     checks.integer("num_iters", num_iters, 0)
     if color_space == "rotated":
         checks.one_of("entropy", entropy, ("context",))
-        encoder = _learned_encoder(pixels, "nmf", patch_size, rank, num_iters)
+        encoder = _learned_encoder(pixels, max_pixels, "nmf", patch_size, rank, num_iters)
         return _encode(encoder, pixels, quality, target_bpp, target_psnr, icc_profile, exif)
     _check_classic(pixels, target_bpp, target_psnr)
-    settings = (color_space, scale_factor, patch, patch_size, upsampling)
+    settings = (color_space, scale_factor, patch, patch_size, upsampling, max_pixels)
     header, body = classic_encode.nmf(
         _opaque(pixels), rank, quality, settings, entropy, bits=bits, num_iters=num_iters
     )
@@ -411,9 +413,10 @@ def _check_classic(pixels: np.ndarray, target_bpp: Any, target_psnr: Any) -> Non
 
 
 def _learned_encoder(
-    pixels: np.ndarray, method: str, patch_size: Any, rank: Any, num_iters: int
+    pixels: np.ndarray, max_pixels: int, method: str, patch_size: Any, rank: Any, num_iters: int
 ) -> _Encoder:
     sides = checks.integer_pair("patch_size", patch_size or (8, 8), 8, 64)
+    check_padding((pixels.shape[0], pixels.shape[1]), sides, max_pixels)
     limit = sides[0] * sides[1]
     if rank is not None:
         rank = checks.integer("rank", rank, 1, limit)

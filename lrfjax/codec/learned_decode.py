@@ -26,14 +26,15 @@ def read_factors(body: bytes, header: container.LearnedHeader) -> list[IntegerFa
         for kind, limits in enumerate((matrix.range_u, matrix.range_v)):
             source = DecodingSource(decoder, has_signs=limits.lower < 0)
             part = walk(source, matrix.rank, grids[kind], kind)
-            _check_range(part, limits)
+            check_range(part, limits)
             parts.append(part)
         out.append(IntegerFactors(parts[0], parts[1], matrix.range_u, matrix.range_v, matrix.scale))
     decoder.finish()
     return out
 
 
-def _check_range(part: np.ndarray, limits: Range) -> None:
+def check_range(part: np.ndarray, limits: Range) -> None:
+    """Raise FormatError if a factor has an entry outside its range."""
     if part.min() < limits.lower or part.max() > limits.upper:
         raise FormatError(f"a factor has an entry outside {limits}")
 

@@ -22,7 +22,7 @@ from lrfjax.codec.classic_settings import make_layout, resolve_ranks
 from lrfjax.codec.layout import Layout, to_matrices
 from lrfjax.codec.quantize import IntegerFactors, Scale, quantize
 from lrfjax.errors import InputError, InputTypeError, SolverError
-from lrfjax.image.reading import check_image
+from lrfjax.image.reading import MAX_PIXELS, check_image
 from lrfjax.solvers.bucketed import rank_bucket
 from lrfjax.solvers.constraints import IntegerBox
 from lrfjax.solvers.factorize import factorize
@@ -82,7 +82,7 @@ def imf_sweep(
         [[True, True], [True, True]]
     """
     batch = _stack(images)
-    settings = (color_space, scale_factor, patch, patch_size, upsampling)
+    settings = (color_space, scale_factor, patch, patch_size, upsampling, MAX_PIXELS)
     checked = _check_qualities(qualities)
     layout, ranks = _plan(batch.shape[1:], settings, checked)
     limits = classic_encode.range_of_bounds(bounds, entropy)
@@ -167,7 +167,7 @@ def svd_sweep(
         InputTypeError: see ``imf_sweep``.
     """
     batch = _stack(images)
-    settings = (color_space, scale_factor, patch, patch_size, upsampling)
+    settings = (color_space, scale_factor, patch, patch_size, upsampling, MAX_PIXELS)
     layout, ranks = _plan(batch.shape[1:], settings, _check_qualities(qualities))
     classic_encode.check_coder(entropy, layout)
     classic_encode.check_products(max(map(max, ranks)), checks.integer("bits", bits, 1, 8))

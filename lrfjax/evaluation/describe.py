@@ -43,11 +43,11 @@ def _line(label: str, text: str) -> str:
 
 def _dictionary_lines(header: DictionaryHeader) -> list[str]:
     height, width = header.size
-    grids = header.grids
+    count = header.num_tiles
     return [
         _line("method", f"{header.method}, V is a dictionary, U coded by context"),
         _line("image", f"{width} x {height} pixels (width x height), {_planes(header.finish)}"),
-        _line("patches", f"16 x 16, in {len(grids)} tile{'s' * (len(grids) > 1)}"),
+        _line("patches", f"16 x 16, in {count} tile{'s' * (count > 1)}"),
         *_finish_lines(header.finish),
     ]
 

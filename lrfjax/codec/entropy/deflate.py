@@ -16,6 +16,9 @@ from lrfjax.errors import FormatError
 MAX_SPAN = 0xFFFF
 """The largest span of entries that fits into two bytes."""
 
+MAX_EXPANSION = 1032
+"""The most bytes that one byte of a deflate stream can give: 258 bytes for every two bits."""
+
 
 def _dtype(limits: Range) -> np.dtype:
     return np.dtype("u1") if limits.span <= 0xFF else np.dtype("<u2")
@@ -56,6 +59,9 @@ def decode_columns(
     length, rank = shape
     dtype = _dtype(limits)
     num_bytes = length * dtype.itemsize
+    left = len(data) - start
+    if rank * num_bytes > MAX_EXPANSION * left:
+        raise FormatError(f"{left} bytes cannot hold {rank} columns of {length} entries")
     # No stream is longer. The bound keeps zlib from copying the rest of the data.
     window = num_bytes + num_bytes // 8 + 64
     matrix = np.empty((rank, length), np.int32)
@@ -77,3 +83,9 @@ def decode_columns(
         position += len(part) - len(decoder.unused_data)
         ends.append(position)
     return matrix.T + limits.lower, ends
+
+
+def check_end(data: bytes, position: int) -> None:
+    """Raise FormatError if bytes follow the last stream, which ends at ``position``."""
+    if position != len(data):
+        raise FormatError(f"the F chunk goes on for {len(data) - position} bytes after the factors")
