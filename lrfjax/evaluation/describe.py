@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lrfjax.codec import container
 from lrfjax.codec.accounting import Account, Share, account
 from lrfjax.codec.container import DictionaryHeader, Finish, LearnedHeader
-from lrfjax.codec.decode import Contents, read_factors
 from lrfjax.image.reading import MAX_PIXELS
 
 _LABEL = 14
@@ -23,16 +23,16 @@ def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str:
         FormatError: see ``imf_decode``.
         InputTypeError: see ``imf_decode``.
     """
-    contents = read_factors(data, max_pixels=max_pixels)
-    header = contents.header
+    file = container.read(data, max_pixels)
+    header = file.header
     if isinstance(header, DictionaryHeader):
         height, width = header.size
         lines = _dictionary_lines(header)
     else:
         height, width = header.layout.size
-        lines = _learned_lines(header, contents)
+        lines = _learned_lines(header)
     lines.append(_line("size", f"{len(data)} bytes, {8 * len(data) / (height * width):.4f} bpp"))
-    lines += [f"  {name:<{_LABEL - 2}}{size} bytes" for name, size in contents.sizes.items()]
+    lines += [f"  {name:<{_LABEL - 2}}{size} bytes" for name, size in file.sizes.items()]
     found = account(data, max_pixels=max_pixels)
     return "\n".join([*lines, "", *_bit_table(found, height * width)])
 
@@ -52,7 +52,7 @@ def _dictionary_lines(header: DictionaryHeader) -> list[str]:
     ]
 
 
-def _learned_lines(header: LearnedHeader, contents: Contents) -> list[str]:
+def _learned_lines(header: LearnedHeader) -> list[str]:
     layout = header.layout
     height, width = layout.size
     patch = "none" if layout.patch_size is None else "{} x {}".format(*layout.patch_size)
@@ -67,10 +67,10 @@ def _learned_lines(header: LearnedHeader, contents: Contents) -> list[str]:
     lines.append(_line("patches", patch))
     if header.finish is not None:
         lines += _finish_lines(header.finish)
-    for index, (f, m) in enumerate(zip(contents.factors, header.matrices, strict=True)):
-        ranges = [f"[{r.lower}, {r.lower + r.span}]" for r in (f.range_u, f.range_v)]
+    for index, (shape, m) in enumerate(zip(layout.matrix_shapes, header.matrices, strict=True)):
+        ranges = [f"[{r.lower}, {r.upper}]" for r in (m.range_u, m.range_v)]
         text = (
-            f"{f.u.shape[0]} x {f.v.shape[0]}, rank {m.rank}, scale {float(f.scale):g}, "
+            f"{shape[0]} x {shape[1]}, rank {m.rank}, scale {float(m.scale):g}, "
             f"U in {ranges[0]}, V in {ranges[1]}"
         )
         lines.append(_line(f"matrix {index}", text + (f", offset {m.offset}" if m.offset else "")))
