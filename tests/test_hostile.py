@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import time
 import tracemalloc
 import zlib
 
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 
 import lrfjax
 from lrfjax.codec import container, learned_decode, tiles
+from lrfjax.codec.accounting import account
 from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
 from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
 from lrfjax.codec.entropy import ans, deflate, dictionary_coder, factor_coder, magnitudes, trained
 from lrfjax.evaluation.describe import describe
-from tests import fuzzing
+from tests import fuzzing, parts
 from tests.make_golden import FILES, read
 
 SMALL = ("dct_pixel_gray", "svd_pixel", "dct_constant", "imf_linear")
@@ -153,6 +155,18 @@ def test_huge_claims_are_refused_before_anything_is_allocated(name):
     pixels = size[0] * size[1]
     assert f"exceeds the limit of {pixels - 1}" in refused(read(name), max_pixels=pixels - 1)
     assert lrfjax.decode(read(name), max_pixels=4 * pixels).size >= pixels
+
+
+@pytest.mark.parametrize("name", ["dct_gray", "imf_gray", "imf_paper"])
+def test_the_account_refuses_what_the_decoder_refuses(name):
+    head, (tag, body) = chunks_of(name)
+    # Words are read from the end, deflate streams from the beginning.
+    longer = body + b"\0" if name == "imf_paper" else body[:6] + bytes([1, 2, 3, 4]) + body[6:]
+    data = write_chunks([head, (tag, longer)])
+    said = refused(data)
+    with pytest.raises(lrfjax.FormatError) as caught:
+        account(data)
+    assert str(caught.value) == said
 
 
 def test_a_description_holds_one_tile_at_a_time():
@@ -345,6 +359,34 @@ def test_mutants_are_decoded_or_refused(count, seed):
     assert sum(found.values()) == count
     assert set(found) <= {"decoded", "FormatError"}
     assert found["decoded"] > count / 100
+
+
+def test_golden_files_in_parts_are_the_whole_files():
+    for data in fuzzing.golden():
+        chunks = parts.parse(data)
+        assert len(chunks[0].parts) >= 8
+        joined = b"".join(chunk.joined() for chunk in chunks)
+        assert parts.repaired(data[:5] + joined) == data
+
+
+def test_the_fuzzer_notices_time_memory_and_readers_that_disagree(monkeypatch):
+    def slow(data):
+        time.sleep(0.05)
+        return str(np.ones(2**23).sum())
+
+    monkeypatch.setattr(fuzzing, "outcome", slow)
+    _, seconds, growth = fuzzing.measured(b"")
+    assert seconds >= 0.05
+    assert 50 << 20 < growth < 100 << 20
+    for name in ("LONGEST_SECONDS", "LARGEST_GROWTH"):
+        with monkeypatch.context() as patch:
+            patch.setattr(fuzzing, name, 0.01)
+            with pytest.raises(AssertionError, match="took" if "SECONDS" in name else "grew"):
+                fuzzing.fuzz(1, 0)
+    monkeypatch.undo()
+    monkeypatch.setattr(fuzzing, "describe", lambda data, max_pixels: "fine")
+    with pytest.raises(AssertionError, match="not an lrfjax file"):
+        fuzzing.outcome(b"")
 
 
 # Targets of their own: what mutants of whole files hardly ever reach.

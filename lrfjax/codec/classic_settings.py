@@ -15,7 +15,7 @@ import numpy as np
 
 from lrfjax import checks
 from lrfjax.codec import container
-from lrfjax.codec.layout import Layout
+from lrfjax.codec.layout import Layout, padding_fits
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.image import resample
 from lrfjax.image.patches import padded_size
@@ -84,7 +84,7 @@ def make_layout(
 
 def check_padding(size: tuple[int, int], patch_size: tuple[int, int], max_pixels: int) -> None:
     """Raise InputError if decoders with the same limit refuse the padding to whole patches."""
-    if not container.padding_fits(size, patch_size, max_pixels):
+    if not padding_fits(size, patch_size, max_pixels):
         padded = padded_size(size, patch_size)
         raise InputError(
             f"patch_size {patch_size} pads the image of {size} pixels to {padded}, too many for "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from lrfjax import checks
 from lrfjax.codec.atoms import PATCH_SIZE
 from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
-from lrfjax.codec.layout import Layout
+from lrfjax.codec.layout import Layout, padding_fits
 from lrfjax.codec.planes import COLOR_BITS
 from lrfjax.codec.quantize import Range, Scale, product_limit
 from lrfjax.errors import FormatError, InputTypeError
@@ -27,7 +27,6 @@ MAX_TILE_PATCHES = 1 << 14
 """The format's limit on the patches of a tile. Decoding one takes some kilobytes a patch."""
 MAX_PATCH_SIDE = 1 << 10
 
-_FREE_PADDING = 1 << 20
 _SHARED_RANGE, _UNIT_SCALES = 1, 2
 _LARGEST_PRODUCT = 2**31 - 1
 _LARGEST_ROW = 3 << COLOR_BITS
@@ -287,21 +286,6 @@ def _read_size(reader: Reader, max_pixels: int) -> tuple[int, int]:
     if size[0] * size[1] > max_pixels:
         raise FormatError(f"image of {size} pixels exceeds the limit of {max_pixels} (max_pixels)")
     return size
-
-
-def padding_fits(size: tuple[int, int], patch: tuple[int, int], max_pixels: int) -> bool:
-    """Return whether an image within a limit of pixels can be padded to whole patches.
-
-    Decoders hold the padded planes. Padding may add an eighth of the limit and a megapixel, which
-    suffices unless a side is much shorter than the patches.
-
-    Args:
-        size: (H, W) of the image.
-        patch: (P, Q) of the patches.
-        max_pixels: largest number of pixels of the image.
-    """
-    height, width = padded_size(size, patch)
-    return height * width <= max_pixels + max_pixels // 8 + _FREE_PADDING
 
 
 def _check_padding(size: tuple[int, int], patch: tuple[int, int], max_pixels: int) -> None:

@@ -16,6 +16,9 @@ from lrfjax.image import color, patches, resample
 # far below it; hostile files may not.
 _PLANE_LIMIT = 1 << 13
 
+_FREE_PADDING = 1 << 20
+"""Pixels of padding beyond the share of the limit: about those of a tile."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -77,6 +80,21 @@ class Layout:
     def matrix_shapes(self) -> list[tuple[int, int]]:
         """The (M, N) of each matrix."""
         return [(math.prod(u), math.prod(v)) for u, v in self.factor_grids]
+
+
+def padding_fits(size: tuple[int, int], patch: tuple[int, int], max_pixels: int) -> bool:
+    """Return whether an image within a limit of pixels can be padded to whole patches.
+
+    Decoders hold the padded planes. Padding may add an eighth of the limit and a megapixel, which
+    suffices unless a side is much shorter than the patches.
+
+    Args:
+        size: (H, W) of the image.
+        patch: (P, Q) of the patches.
+        max_pixels: largest number of pixels of the image.
+    """
+    height, width = patches.padded_size(size, patch)
+    return height * width <= max_pixels + max_pixels // 8 + _FREE_PADDING
 
 
 @partial(jax.jit, static_argnames="layout")
