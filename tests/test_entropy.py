@@ -1,5 +1,7 @@
 """The entropy coder: two coders with the same bytes, and walks that undo each other."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -254,6 +256,15 @@ def test_the_passes_visit_each_cell_once_and_look_back_only(size):
         assert step.count.min() >= 1
         seen[step.cells] += 1
     assert np.all(seen == 1)
+
+
+def test_of_the_passes_over_a_large_grid_one_is_in_memory():
+    cells = 2**18
+    tracemalloc.start()
+    assert sum(len(step.cells) for step in interlaced.passes(1, cells)) == cells - 1
+    # Half of the cells are in the last pass, with 48 bytes each, and as much to find them.
+    assert tracemalloc.get_traced_memory()[1] < 85 * cells
+    tracemalloc.stop()
 
 
 def ratios_of(kind, grid, photo):

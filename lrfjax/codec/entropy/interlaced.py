@@ -8,6 +8,7 @@ prediction is the mean of the neighbours. Their spread gives the class of its er
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,45 +45,45 @@ class Pass:
 NUM_PASS_KINDS = 6
 
 
-def passes(height: int, width: int) -> tuple[Pass, ...]:
+def passes(height: int, width: int) -> Iterable[Pass]:
     """Return the passes over a grid after its first cell; the results of small grids are cached."""
     return (_kept_passes if height * width <= _KEPT_CELLS else _passes)(height, width)
 
 
-def _passes(height: int, width: int) -> tuple[Pass, ...]:
-    row, column = np.divmod(np.arange(height * width), width)
-    out = []
+def _passes(height: int, width: int) -> Iterator[Pass]:
     stride = 1 << (max(height, width) - 1).bit_length() >> 1
     while stride:
-        r, c = row // stride, column // stride
-        on_grid = (row % stride == 0) & (column % stride == 0)
-        for is_cross, is_target in (
-            (0, on_grid & (r % 2 == 1) & (c % 2 == 1)),
-            (1, on_grid & ((r + c) % 2 == 1)),
+        # Rows and columns at even and at odd multiples of the stride.
+        rows, columns = (
+            [np.arange(first, n, 2 * stride) for first in (0, stride)] for n in (height, width)
+        )
+        cross = [np.add.outer(width * rows[i], columns[1 - i]).ravel() for i in (0, 1)]
+        for is_cross, cells, steps in (
+            (0, np.add.outer(width * rows[1], columns[1]).ravel(), _DIAGONAL),
+            (1, np.sort(np.concatenate(cross)), _BESIDE),
         ):
-            cells = np.flatnonzero(is_target)
             if not len(cells):
                 continue
-            known = []
-            for dr, dc in (
-                ((-1, 0), (1, 0), (0, -1), (0, 1))
-                if is_cross
-                else ((-1, -1), (-1, 1), (1, -1), (1, 1))
-            ):
-                i, j = row[cells] + dr * stride, column[cells] + dc * stride
-                exists = (i >= 0) & (i < height) & (j >= 0) & (j < width)
-                known.append(np.where(exists, i * width + j, height * width))
-            neighbors = np.stack(known)
+            row, column = np.divmod(cells, width)
+            neighbors = np.full((4, len(cells)), height * width)
+            for known, (dr, dc) in zip(neighbors, steps, strict=True):
+                i, j = row + dr * stride, column + dc * stride
+                np.copyto(
+                    known, i * width + j, where=(i >= 0) & (i < height) & (j >= 0) & (j < width)
+                )
             count = (neighbors < height * width).sum(axis=0)
-            out.append(
-                Pass(cells, neighbors, count, 2 * min(stride.bit_length() - 1, 2) + is_cross)
-            )
+            yield Pass(cells, neighbors, count, 2 * min(stride.bit_length() - 1, 2) + is_cross)
         stride //= 2
-    return tuple(out)
 
 
+_DIAGONAL = (-1, -1), (-1, 1), (1, -1), (1, 1)
+_BESIDE = (-1, 0), (1, 0), (0, -1), (0, 1)
 _KEPT_CELLS = 1 << 14
-_kept_passes = functools.lru_cache(maxsize=16)(_passes)
+
+
+@functools.lru_cache(maxsize=16)
+def _kept_passes(height: int, width: int) -> tuple[Pass, ...]:
+    return tuple(_passes(height, width))
 
 
 def predict(values: np.ndarray, step: Pass) -> tuple[np.ndarray, np.ndarray]:
