@@ -264,25 +264,6 @@ def test_a_damaged_file_is_one_line(picture, tmp_path, capsys):
     assert not (tmp_path / "y.png").exists()
 
 
-def test_an_interrupt_while_encoding_leaves_no_partial_file(picture, tmp_path, capsys, monkeypatch):
-    second = tmp_path / "second.png"
-    second.write_bytes(picture.read_bytes())
-    calls = []
-
-    def encode(image, **_):
-        calls.append(image)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return b"whole"
-
-    monkeypatch.setitem(coding._ENCODERS, "imf", encode)
-    out = tmp_path / "out"
-    assert _run("encode", picture, second, out, "--rank", 1) == 130
-    assert capsys.readouterr().err == "lrfjax encode: interrupted\n"
-    assert _names(out) == ["in.lrfj"]
-    assert (out / "in.lrfj").read_bytes() == b"whole"
-
-
 @pytest.mark.skipif(os.name == "nt", reason="names of POSIX are bytes")
 def test_a_name_that_the_terminal_cannot_show_does_not_end_a_batch(picture, tmp_path):
     strange = tmp_path / os.fsdecode(b"\xff\xe9.png")

@@ -1,30 +1,33 @@
-"""The `lrfjax` command: argument parser, signals and exit codes."""
+"""The `lrfjax` command: argument parser and exit codes."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from lrfjax.cli import coding, comparing, studies
 from lrfjax.cli.batch import FAILURES, failure_line, shown
+from lrfjax.cli.ending import end_at_signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
+
+    Args:
+        arguments: arguments of a call from Python. By default those of the process, which then ends
+            at SIGINT, SIGTERM and SIGHUP.
 
     Returns:
         The exit code: 0, 1 after failures (which are printed in one line each), or 130 after an
         interrupt.
     """
     options = _parser().parse_args(arguments)
+    if arguments is None:
+        end_at_signals(options.command)
     try:
-        with _terminated_as_interrupted():
-            return options.run(options)
+        return options.run(options)
     except BrokenPipeError:
         # The reader of the output is gone. Without this, the flush at exit would fail as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -35,19 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"lrfjax {options.command}: interrupted", file=sys.stderr)
         return 130
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM as an interrupt, so that the program cleans up before it ends."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import contextlib
 import inspect
 import os
 import socket
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from lrfjax import checks
 from lrfjax.cli.batch import make_folder
+from lrfjax.cli.ending import keep_signals, leave
 from lrfjax.errors import InputError
 from lrfjax.evaluation.compressai import read_compressai, write_compressai
 from lrfjax.evaluation.experiments.base import Request
@@ -146,7 +146,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         summary = evaluate(options.data, methods, options.out, warn=_warn)
     except LostProcessError:
         # At exit, JAX would wait for the lost process and then abort.
-        atexit.register(_leave)
+        atexit.register(leave, 1)
         raise
     if jax.process_index() == 0:
         skipped = f", {len(summary.skipped)} skipped" if summary.skipped else ""
@@ -183,7 +183,7 @@ def _join(options: argparse.Namespace) -> None:
 
     def give_up() -> None:
         _warn(f"--coordinator {address!r} did not bring {count} processes together in {start} s")
-        _leave()
+        leave(1)
 
     # JAX has such a limit too, but it aborts without naming the coordinator.
     timer = threading.Timer(start, give_up)
@@ -202,6 +202,7 @@ def _join(options: argparse.Namespace) -> None:
         raise InputError(f"--coordinator {address!r} failed: {reason}") from error
     finally:
         timer.cancel()
+        keep_signals()
     if count > 1:
         _warn(
             f"process {process} of {count} begins; if another one dies, JAX aborts this one "
@@ -228,14 +229,6 @@ def _check_address(address: str, serves: bool) -> None:
     except OSError as error:
         reason = error.strerror
         raise InputError(f"--coordinator {address!r} cannot be served: {reason}") from error
-
-
-def _leave() -> None:
-    """End this process at once, with exit code 1."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()
-    os._exit(1)
 
 
 def _warn(line: str) -> None:

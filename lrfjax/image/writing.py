@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import secrets
@@ -17,6 +18,7 @@ from lrfjax.image.reading import Picture
 _NPY = ".npy"
 _WITH_METADATA = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "AVIF")
 _WITH_16_BITS = ("PNG", "TIFF", "JPEG2000", "PPM")
+_unfinished: set[Path] = set()
 
 
 def check_suffix(suffix: str, what: str) -> None:
@@ -102,6 +104,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     target = Path(os.path.realpath(path))
     # Named before it is created, so that an interrupt at any moment removes it below.
     part = target.parent / f".part-{secrets.token_hex(8)}"
+    _unfinished.add(part)
     try:
         if target.exists() and not target.is_file():
             target.write_bytes(data)
@@ -114,3 +117,11 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         raise InputError(f"path {os.fspath(path)!r} cannot be written: {reason}") from error
     finally:
         part.unlink(missing_ok=True)
+        _unfinished.discard(part)
+
+
+def remove_unfinished() -> None:
+    """Remove what ``write_atomically`` has not finished, in a process that ends at once."""
+    for part in list(_unfinished):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
