@@ -21,6 +21,7 @@ from tests.processes import wait_until
 pytestmark = pytest.mark.unoptimized
 
 PROFILE = b"a colour profile"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
@@ -298,6 +299,31 @@ def test_a_terminated_process_leaves_whole_files_only(photo, tmp_path):
     assert all(name.endswith(".lrfj") for name in found)
     assert 2 < len(found) < len(inputs)
     assert len({(out / name).read_bytes() for name in found}) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="devices of Linux")
+@pytest.mark.parametrize(
+    ("shell", "code", "errors"),
+    [
+        ("{} | true; exit ${{PIPESTATUS[0]}}", 1, ""),
+        ("{} > /dev/full", 1, "lrfjax info: [Errno 28] No space left on device\n"),
+        ("{} >&-", 0, ""),
+        ("{} 2>&-", 0, ""),
+    ],
+    ids=["broken pipe", "full disk", "no output", "no errors"],
+)
+def test_output_that_nobody_takes_ends_in_no_traceback(shell, code, errors):
+    command = f"{sys.executable} -m lrfjax info {GOLDEN / 'dct_constant.lrfj'}"
+    # Python buffers what it writes to a pipe or a file.
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        ["bash", "-c", shell.format(command)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=buffered,
+    )
+    assert (done.returncode, done.stderr) == (code, errors)
 
 
 @pytest.mark.parametrize(

@@ -26,16 +26,17 @@ def end_at_signals(command: str) -> None:
     Args:
         command: name of the command, for the line.
     """
+    errors = sys.stderr.fileno()
 
     def end(*_: object) -> None:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         remove_unfinished()
         # A progress bar leaves the cursor inside its line.
-        start = "\n" if os.isatty(2) else ""
+        start = "\n" if os.isatty(errors) else ""
         # Not by print, since the signal may have come in the middle of one.
         with contextlib.suppress(OSError):
-            os.write(2, f"{start}lrfjax {command}: interrupted\n".encode())
+            os.write(errors, f"{start}lrfjax {command}: interrupted\n".encode())
         leave(130)
 
     for number in _SIGNALS:

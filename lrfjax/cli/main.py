@@ -25,19 +25,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     if arguments is None:
+        _replace_closed_streams()
         end_at_signals(options.command)
     try:
-        return options.run(options)
-    except BrokenPipeError:
-        # The reader of the output is gone. Without this, the flush at exit would fail as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = options.run(options)
+        # A failure at exit would not be caught.
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of the output is gone
+        _drop_unwritable_output()
         return 1
     except FAILURES as error:
         print(shown(failure_line(options.command, error), sys.stderr), file=sys.stderr)
+        _drop_unwritable_output()
         return 1
     except KeyboardInterrupt:
         print(f"lrfjax {options.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _replace_closed_streams() -> None:
+    """Open the null device for each stream that the parent process has closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def _drop_unwritable_output() -> None:
+    """Drop what standard output does not take, or Python would fail on it again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
