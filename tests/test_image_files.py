@@ -136,16 +136,6 @@ def test_animations_and_pages_are_refused(tmp_path, photo, suffix):
             read(path)
 
 
-def test_gray_beyond_16_bits_is_refused(tmp_path, photo):
-    path = tmp_path / "x.tiff"
-    Image.fromarray(_wide(photo).astype(np.int32) * 2).save(path)
-    with pytest.raises(lrfjax.InputError, match="beyond 16 bits"):
-        read_picture(path)
-    Image.fromarray(photo[..., 0].astype(np.float32)).save(path)
-    with pytest.raises(lrfjax.InputError, match="mode F"):
-        read_picture(path)
-
-
 def test_arrays_are_pictures_if_they_are_images(tmp_path, photo):
     path = tmp_path / "x.npy"
     for pixels in (photo, photo[..., 0].copy(), np.dstack([photo, photo[..., 0]]), _wide(photo)):

@@ -112,9 +112,10 @@ def read_picture(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) 
     """Read an image file with its transparency, 16 bits, colour profile and EXIF block.
 
     Images with any transparency become RGB with alpha, other palettes and CMYK become RGB, bilevel
-    becomes gray, and 16-bit gray stays as it is. The EXIF orientation is applied and removed from
-    the block. A ``.npy`` file holds the array itself. Use it for 16-bit RGB, of which Pillow reads
-    only 8 bits.
+    becomes gray, and 16-bit gray stays as it is. PGM is scaled from its largest value to 255 or
+    65535. Signed, 12-bit and 32-bit gray are refused, since such files do not say which value is
+    white. The EXIF orientation is applied and removed from the block. A ``.npy`` file holds the
+    array itself. Use it for 16-bit RGB, of which Pillow reads only 8 bits.
 
     Args:
         path: path of the file.
@@ -139,8 +140,6 @@ def read_picture(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) 
         pixels = np.array(image)
         if "transparency" in image.info:
             raise InputError(f"{name} has a transparent gray of 16 bits, which would be lost")
-        if pixels.min() < 0 or pixels.max() > 0xFFFF:
-            raise InputError(f"{name} has values beyond 16 bits, which would be lost")
         pixels = pixels.astype(np.uint16)
     else:
         image = image.convert("RGBA") if _has_alpha(image) else _plain(image)
@@ -160,7 +159,9 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
         # The size is checked here, and warnings about tags do not concern the pixels.
         warnings.simplefilter("ignore")
         try:
-            with Image.open(path) as opened:
+            # As a file: Pillow maps a path into memory, and then applies the orientation of TIFF to
+            # an image with its sides exchanged.
+            with open(path, "rb") as file, Image.open(file) as opened:
                 if opened.width * opened.height > max_pixels:
                     raise InputError(
                         f"{name} has {opened.width} x {opened.height} pixels, more than "
@@ -175,6 +176,7 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
                     raise InputError(
                         f"{name} has colours of 16 bits, of which 8 would be lost: use a .npy file"
                     )
+                _check_range(opened, name)
                 opened.load()
                 exif = _exif(opened)
                 # In place: a copy of a large image would set the peak of memory.
@@ -233,6 +235,27 @@ def _loses_bits(image: ImageFile.ImageFile) -> bool:
         if is_wide and not image.mode.startswith("I"):
             return True
     return False
+
+
+def _check_range(image: ImageFile.ImageFile, name: str) -> None:
+    """Raise InputError for integer gray in which 0 is not black or 65535 is not white."""
+    if not image.mode.startswith("I"):
+        return
+    for tile in image.tile:
+        arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        raw = [a for a in arguments if isinstance(a, str) and a.startswith("I;")] or [image.mode]
+        # For PGM, Pillow scales the largest value to 65535.
+        if not tile.codec_name.startswith("ppm") and raw[0] not in _GRAY_OF_16_BITS:
+            raise InputError(
+                f"{name} has integers of Pillow's mode {raw[0]!r}, whose white is not known: scale "
+                "them to 8 or 16 bits"
+            )
+    if getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == 0:
+        raise InputError(f"{name} has gray of 16 bits in which 0 is white: invert it")
+
+
+_GRAY_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I;16R")
+_TIFF_PHOTOMETRIC = 262
 
 
 def _has_alpha(image: Image.Image) -> bool:
