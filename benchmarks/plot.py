@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 
 from benchmarks.harness import Row, Rows
 from benchmarks.report import geometric_mean
+from lrfjax.evaluation.styles import lines
 
 LINES = ("-", "--", ":", "-.")
 COLORS = {"imf": "C0", "nmf": "C1", "svd": "C2"}
@@ -59,15 +60,17 @@ def over_batches(ax: Axes, rows: Rows) -> None:
     alone = {(r["solver"], r["rank"]): r["median_s"] for r in chosen if r["batch"] == 1}
     batches = sorted({r["batch"] for r in chosen} - {1}, reverse=True)
     for solver in dict.fromkeys(r["solver"] for r in chosen):
-        for batch, style in zip(batches, LINES, strict=False):
+        for batch, (dashes, marker) in zip(batches, lines(LINES), strict=False):
             points = [
                 (r["rank"], r["median_s"] / batch / alone[solver, r["rank"]])
                 for r in chosen
                 if (r["solver"], r["batch"]) == (solver, batch)
             ]
-            ax.plot(*zip(*points, strict=True), f"o{style}", color=COLORS[solver], ms=4)
-    for batch, style in zip(batches, LINES, strict=False):
-        ax.plot([], [], style, color="0.3", label=f"{batch} images in one call")
+            style = {"ls": dashes, "marker": marker, "ms": 4}
+            ax.plot(*zip(*points, strict=True), color=COLORS[solver], **style)
+    for batch, (dashes, marker) in zip(batches, lines(LINES), strict=False):
+        label = f"{batch} images in one call"
+        ax.plot([], [], ls=dashes, marker=marker, ms=4, color="0.3", label=label)
     label_points(ax, sorted({r["rank"] for r in chosen}))
     ax.axhline(1, color="0.4", lw=1)
     ax.set_ylim(0, 1.4 * max(ax.get_ylim()[1], 1))  # room for the legend

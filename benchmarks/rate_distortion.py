@@ -19,13 +19,13 @@ from benchmarks.codecs import ANCHOR, Codec, ours, peers
 from benchmarks.harness import Benchmark, Row, Rows, group, run
 from benchmarks.report import images
 from lrfjax.evaluation.page import table
-from lrfjax.evaluation.plots import method_color
 from lrfjax.evaluation.rate_distortion import (
     least_margin,
     quality_at,
     restrict_rates,
     similarity_decibels,
 )
+from lrfjax.evaluation.styles import curve_styles, sparse
 
 ABOUT = """\
 Curves of PSNR over RGB, SSIM and MS-SSIM over the bit rate, for each image and codec. BD-rates are
@@ -42,7 +42,6 @@ METRICS = {"psnr_db": (0.1, 1.5), "ssim": (0.0, 1.0), "ms_ssim": (0.0, 1.0)}
 """The compared metrics, with the rates between which they are compared."""
 NAMES = {"psnr_db": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 _KEYS = {"bpp": "bit rate (bpp)", "psnr_db": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
-_LINES = ("-", "--", ":", "-.")
 
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -183,13 +182,9 @@ def draw(rows: Rows, target: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(10.4, 4.4), layout="constrained")
     names = list(next(iter(results.values())))
     for ax, metric in zip(axes, ("psnr_db", "ms_ssim"), strict=True):
-        efforts = 0  # curves of one method share its colour and differ in the line
-        for name in names:
-            efforts += " effort " in name
-            style = _LINES[efforts % len(_LINES)] if " effort " in name else "-"
-            color = method_color(name)
+        for name, style in curve_styles(names).items():
             values = [quality_at(*curve(curves[name], metric), grid) for curves in results.values()]
-            ax.plot(grid, np.mean(values, axis=0), style, label=name, color=color)
+            ax.plot(grid, np.mean(values, axis=0), label=name, **sparse(style, grid.size))
         ax.set_xlabel("bit rate (bpp)")
         ax.set_xlim(0, grid[-1])
         ax.grid(alpha=0.3)

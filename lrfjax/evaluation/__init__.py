@@ -22,6 +22,7 @@ Curves and reports:
 - ``mean_curves``: mean curves and BD tables over images.
 - ``compressai``: curves in CompressAI's files, read and written.
 - ``plots``, ``pictures``: figures of curves, and of images.
+- ``styles``: colour, dashes and marker of each curve.
 - ``page``, ``report``: Markdown pages with figures, and the report on a results file.
 
 ``classification`` is an ImageNet classifier for decoded images, and ``experiments`` are those of

@@ -1,17 +1,13 @@
 """Figures of curves: convergence, rate-distortion of an image, means over images.
 
-Each method has one colour throughout, from the palette of Okabe and Ito, whose colours differ also
-under the common kinds of colour blindness. The functions return matplotlib figures; closing them is
-left to the caller.
+The functions return matplotlib figures; closing them is left to the caller.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +21,10 @@ from lrfjax.evaluation.compressai import PublishedCurve
 from lrfjax.evaluation.convergence import SweepTimes
 from lrfjax.evaluation.mean_curves import MeanCurve
 from lrfjax.evaluation.rate_distortion import restrict_rates, rising_part
+from lrfjax.evaluation.styles import bound_styles, curve_styles, published_styles, sparse
 from lrfjax.image.writing import check_writable, write_atomically
 from lrfjax.types import History, Result
 
-METHOD_COLORS = {
-    "IMF": "#0072B2",
-    "NMF": "#E69F00",
-    "SVD": "#009E73",
-    "JPEG": "#D55E00",
-    "JPEG2000": "#56B4E9",
-    "WEBP": "#CC79A7",
-    "AVIF": "#000000",
-}
-_OTHER_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
-# Dotted lines are left for published curves.
-_DASHES: tuple[Any, ...] = ("--", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
-_PUBLISHED_GRAYS = ("#333333", "#777777", "#AAAAAA")
 _METRIC_LABELS = {
     "psnr_db": "PSNR over RGB (dB)",
     "ssim": "SSIM",
@@ -50,40 +34,6 @@ _METRIC_LABELS = {
 }
 _BAND_NOTE = "\nband: one standard error"
 _SUFFIXES = (".pdf", ".svg", ".png")
-
-
-def method_color(name: str, index: int = 0) -> str:
-    """Return the colour of a method, or for other names a colour by index.
-
-    Variants of a method (``"IMF, paper"``, ``"imf-paper"``) share its colour.
-    """
-    return METHOD_COLORS.get(_base(name)[0], _OTHER_COLORS[index % len(_OTHER_COLORS)])
-
-
-def _base(name: str) -> tuple[str, bool]:
-    """Return the method that a name begins with, and whether the name is a variant of it."""
-    words = re.findall(r"[A-Z0-9]+", name.upper())
-    for count in range(len(words), 0, -1):
-        if (method := "".join(words[:count])) in METHOD_COLORS:
-            return method, count < len(words)
-    return name.partition(",")[0].upper(), "," in name
-
-
-def _line_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return colour and dashes of each name; variants of one method differ in their dashes."""
-    order: list[str] = []
-    variants: Counter[str] = Counter()
-    styles = {}
-    for name in names:
-        method, is_variant = _base(name)
-        if method not in order:
-            order.append(method)
-        dashes: Any = "-"
-        if is_variant:
-            dashes = _DASHES[variants[method] % len(_DASHES)]
-            variants[method] += 1
-        styles[name] = {"color": method_color(name, order.index(method)), "linestyle": dashes}
-    return styles
 
 
 def plot_convergence(
@@ -115,22 +65,23 @@ def plot_convergence(
         raise InputError(f"times must have all results, lacks {missing}")
     figure, ax = make_axes(ax, (6.4, 4.0))
     has_band = False
-    for index, (name, result) in enumerate(results.items()):
+    for name, style in curve_styles(results).items():
+        result = results[name]
         history = result.history if isinstance(result, Result) else result
         error, sweeps = np.asarray(history.relative_error), np.asarray(history.sweeps)
         error, sweeps = (a.reshape(-1, a.shape[-1]) for a in (error, sweeps))
         # Entries after a stop repeat the last one, at the same number of sweeps.
         done, first = np.unique(sweeps.max(axis=0), return_index=True)
         place = done if times is None else 1e3 * times[name].after(done)
-        color = method_color(name, index)
-        style: dict[str, Any] = {"marker": "o", "markersize": 3.5} if done.size <= 25 else {}
-        ax.plot(place, np.median(error, axis=0)[first], label=name, color=color, **style)
+        ax.plot(place, np.median(error, axis=0)[first], label=name, **sparse(style, done.size))
         if error.shape[0] > 1:
             low, high = np.percentile(error, (10, 90), axis=0)
-            ax.fill_between(place, low[first], high[first], color=color, alpha=0.2, linewidth=0)
+            band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+            ax.fill_between(place, low[first], high[first], **band)
             has_band = True
-    for index, (name, value) in enumerate((bounds or {}).items()):
-        ax.axhline(value, label=name, color="#555555", linestyle=("--", ":", "-.")[index % 3])
+    bounds = bounds or {}
+    for (name, value), style in zip(bounds.items(), bound_styles(len(bounds)), strict=True):
+        ax.axhline(value, label=name, **style)
     if any(np.any(np.asarray(line.get_ydata()) > 0) for line in ax.lines):
         ax.set_yscale("log")
     ax.set_xlabel("sweeps" if times is None else "time (ms)")
@@ -163,19 +114,18 @@ def plot_rate_distortion(
     if not results:
         raise InputError("results must hold at least one method, got none")
     figure, ax = make_axes(ax, (6.4, 4.4))
-    for index, (name, rows) in enumerate(results.items()):
+    styles = curve_styles(results)
+    for name, rows in results.items():
         for row in rows:
             if metric not in row:
                 raise InputError(f"metric {metric!r} is not among {sorted(row)}")
         rates = np.array([row["bit rate (bpp)"] for row in rows])
         values = np.array([row[metric] for row in rows], float)
-        # A variant of a method (a name with a comma) shares its colour, and is dashed and hollow.
-        style: dict[str, Any] = {"color": method_color(name, index), "markersize": 3.5}
-        if "," in name:
-            style |= {"markerfacecolor": "white", "linestyle": "--"}
-        ax.plot(rates, values, "o", **{**style, "linestyle": "none"}, alpha=0.35)
-        best = rising_part(rates, values)
-        ax.plot(*best, marker="o", label=name, **style)
+        style = styles[name] | {"markersize": 3.5}
+        if style["linestyle"] != "-":
+            style["markerfacecolor"] = "white"
+        ax.plot(rates, values, **{**style, "linestyle": "none"}, alpha=0.35)
+        ax.plot(*rising_part(rates, values), label=name, **style)
     ax.set_xlabel("bit rate (bpp)")
     ax.set_ylabel(metric)
     ax.set_xlim(left=0)
@@ -215,21 +165,18 @@ def plot_mean_curves(
     parts = [_part(other, metric, rates.min(), rates.max()) for other in published]
     figure, ax = make_axes(ax, (6.4, 4.4))
     has_band = False
-    for name, style in _line_styles(curves).items():
+    for name, style in curve_styles(curves).items():
         curve = curves[name]
         # NaN values stay in, so that the line breaks where the mean is missing.
-        if curve.rates.size <= 25:
-            style |= {"marker": "o", "markersize": 3}
-        ax.plot(curve.rates, curve.mean, label=name, **style)
+        ax.plot(curve.rates, curve.mean, label=name, **sparse(style, curve.rates.size))
         low, high = curve.mean - curve.standard_error, curve.mean + curve.standard_error
         if np.isfinite(low).any():
             color = style["color"]
             ax.fill_between(curve.rates, low, high, color=color, alpha=0.18, linewidth=0)
             has_band = True
-    for index, (other, part) in enumerate(zip(published, parts, strict=True)):
-        color = _PUBLISHED_GRAYS[index % len(_PUBLISHED_GRAYS)]
-        marker = "osD^v"[index % 5]
-        ax.plot(*part, linestyle=":", marker=marker, markersize=3, color=color, label=other.name)
+    others = published_styles(len(published))
+    for other, part, style in zip(published, parts, others, strict=True):
+        ax.plot(*part, label=other.name, **style, markersize=3)
     ax.set_xlabel("bit rate (bpp)")
     ax.set_ylabel(_METRIC_LABELS[metric] + _images_note(curves) + _BAND_NOTE * has_band)
     ax.grid(alpha=0.3)

@@ -24,8 +24,10 @@ _NUM_RATES = 120
 
 
 def label(method: str) -> str:
-    """Return the name of a method in figures and tables."""
-    return METHODS[method].label if method in METHODS else method
+    """Return the name of a method in figures and tables, which no other method has."""
+    if method in METHODS:
+        return METHODS[method].label
+    return repr(method) if method in {known.label for known in METHODS.values()} else method
 
 
 def write_report(

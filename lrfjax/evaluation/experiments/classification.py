@@ -26,8 +26,8 @@ from lrfjax.evaluation.experiments.class_rows import ORIGINAL, ClassRow, ClassRo
 from lrfjax.evaluation.experiments.class_shares import METRICS, RATES, Shares, count
 from lrfjax.evaluation.methods import METHODS, Method
 from lrfjax.evaluation.page import table
-from lrfjax.evaluation.plots import method_color
 from lrfjax.evaluation.report import label
+from lrfjax.evaluation.styles import curve_styles
 from lrfjax.image.metrics import bits_per_pixel
 
 LOW_RATE = 0.3
@@ -222,13 +222,11 @@ def _table(shares: Mapping[str, Shares]) -> str:
 
 def _draw(shares: Mapping[str, Shares], name: str) -> Figure:
     figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-    for index, (method, own) in enumerate(shares.items()):
-        color = method_color(method, index)
-        # Variants of a method share its colour.
-        style = "o--" if method.endswith("-paper") else "o-"
-        ax.plot(RATES, own.mean, style, markersize=3.5, color=color, label=label(method))
+    for method, style in curve_styles(shares).items():
+        own = shares[method]
+        ax.plot(RATES, own.mean, **style, markersize=3.5, label=label(method))
         low, high = own.mean - own.standard_error, own.mean + own.standard_error
-        ax.fill_between(RATES, low, high, color=color, alpha=0.15, linewidth=0)
+        ax.fill_between(RATES, low, high, color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel("bit rate (bpp)")
     ax.set_ylabel(f"{name}\nband: one standard error")
     ax.set_ylim(-0.03, 1.03)

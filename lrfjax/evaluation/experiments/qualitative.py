@@ -19,7 +19,7 @@ from lrfjax.evaluation.experiments.base import Experiment, Finding, Outcome, Req
 from lrfjax.evaluation.mean_curves import interpolate
 from lrfjax.evaluation.methods import METHODS, Method
 from lrfjax.evaluation.page import table
-from lrfjax.evaluation.plots import method_color
+from lrfjax.evaluation.styles import method_color
 from lrfjax.image.metrics import bits_per_pixel, psnr
 
 RATES = (0.15, 0.25, 0.4)

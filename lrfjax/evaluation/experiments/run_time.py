@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from lrfjax.evaluation.experiments.base import Experiment, Finding, Outcome, Request
 from lrfjax.evaluation.methods import METHODS
 from lrfjax.evaluation.page import table
-from lrfjax.evaluation.plots import method_color
 from lrfjax.evaluation.report import label
 from lrfjax.evaluation.results import Row, by_method, read_rows
 from lrfjax.evaluation.runner import evaluate
+from lrfjax.evaluation.styles import curve_styles
 
 _LEVELS = {
     "imf-paper": (3.0, 7.0, 12.0, 18.0, 25.0),
@@ -85,15 +85,15 @@ def _findings(medians: dict[tuple[str, str], float]) -> list[Finding]:
 def _draw(by_name: dict[str, list[Row]]) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.0), sharey=True, layout="constrained")
     for ax, (time, title) in zip(axes, _TIMES.items(), strict=True):
-        for index, (name, rows) in enumerate(by_name.items()):
+        for name, style in curve_styles(by_name).items():
+            rows = by_name[name]
             levels = sorted({row.level for row in rows})
             groups: list[Sequence[Row]] = [[r for r in rows if r.level == n] for n in levels]
             ax.plot(
                 [np.median([r.bpp for r in group]) for group in groups],
                 [np.median([_per_megapixel(r, time) for r in group]) for group in groups],
-                "o-" if "paper" not in name else "o--",
+                **style,
                 markersize=3.5,
-                color=method_color(name, index),
                 label=label(name),
             )
         ax.set_xlabel("bit rate (bpp)")
