@@ -1,6 +1,7 @@
 """Every curve of a figure differs from all others, and a method has one colour everywhere."""
 
 from dataclasses import fields
+from itertools import islice
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,6 +20,7 @@ from lrfjax.evaluation.styles import (
     METHOD_COLORS,
     bound_styles,
     curve_styles,
+    lines,
     method_color,
     published_styles,
 )
@@ -111,6 +113,13 @@ def test_24_histories_and_bounds_can_be_told_apart(num_sweeps):
 def test_lines_beside_the_curves_are_all_different(styles):
     assert len({str(style) for style in styles(60)}) == 60
     assert styles(3) == styles(60)[:3]
+
+
+@pytest.mark.parametrize("dashes", ["-", ["-", "--", ":", "-."], range(5), range(9)])
+def test_lines_never_repeat(dashes):
+    found = list(islice(lines(dashes), 300))
+    assert len(set(found)) == 300
+    assert len({marker for _, marker in found[:8]}) == 8
 
 
 def test_two_methods_never_have_one_label():

@@ -2,7 +2,7 @@
 
 Each method has one colour in all figures, from the palette of Okabe and Ito, whose colours differ
 also under the common kinds of colour blindness. Variants of a method share its colour and differ in
-their dashes, then in their markers.
+dashes and marker.
 """
 
 from __future__ import annotations
@@ -100,10 +100,15 @@ def sparse(style: Style, number: int) -> Style:
 
 
 def lines(dashes: Sequence[Any]) -> Iterator[tuple[Any, str]]:
-    """Yield dashes and marker, without end; all dashes come before the next marker."""
-    for k in count():
-        for dash in dashes:
-            yield dash, _marker(k)
+    """Yield pairs of dashes and marker, without end and without repetition.
+
+    The first ones differ in both, since dashes alone are hard to see between markers.
+    """
+    for turn in range(len(dashes)):
+        for k, marker in enumerate(_MARKERS):
+            yield dashes[(k + turn) % len(dashes)], marker
+    for k in count(len(_MARKERS)):
+        yield dashes[k % len(dashes)], _marker(k)
 
 
 def _method(name: str, names: Sequence[str]) -> str:
