@@ -168,6 +168,17 @@ def test_clashes_are_refused_before_any_work(picture, tmp_path, capsys, monkeypa
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_compare_does_not_write_over_its_images(picture, tmp_path, capsys):
+    source = tmp_path / "collage.png"
+    picture.rename(source)
+    assert "an input as well" in _fails(capsys, "compare", source, "--out", tmp_path)
+    again = tmp_path / "collage" / "convergence.png"
+    again.parent.mkdir()
+    again.symlink_to(source)
+    assert "an input as well" in _fails(capsys, "compare", source, again, "--out", tmp_path)
+    assert _names(tmp_path) == ["collage.png", "collage/convergence.png"]
+
+
 def test_outputs_that_cannot_be_written_are_found_early(picture, tmp_path, capsys, monkeypatch):
     coded = tmp_path / "x.lrfj"
     coded.write_bytes(lrfjax.imf_encode(lrfjax.read_image(picture), quality=30))

@@ -71,6 +71,11 @@ def test_evaluate_and_report(folder, tmp_path, capsys):
     assert published.exists()
     assert _run("report", out, "--out", tmp_path / "two", "--published", published) == 0
     assert (tmp_path / "two" / "psnr.pdf").exists()
+    before = published.read_bytes()
+    over = ("report", out, "--out", page, "--compressai", "--published", published)
+    capsys.readouterr()
+    assert "an input as well" in _fails(capsys, *over)
+    assert published.read_bytes() == before
 
 
 def test_impossible_evaluations_are_one_line(folder, tmp_path, capsys):
@@ -121,6 +126,14 @@ def test_impossible_reports_and_experiments_are_one_line(folder, tmp_path, capsy
     assert not (tmp_path / "e").exists()
     reference = ("--reference", tmp_path / "none.csv", "--out", tmp_path / "e")
     assert "none.csv" in _fails(capsys, "experiment", "comparison", "--data", folder, *reference)
+
+
+def test_an_experiment_does_not_write_among_its_images(folder, capsys):
+    for out in (folder, folder / "out"):
+        assert "is in --data" in _fails(
+            capsys, "experiment", "bounds", "--data", folder, "--out", out
+        )
+    assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.png"]
 
 
 def test_all_experiments_of_the_paper_are_there():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,6 @@ def plan(inputs: Sequence[str], output: str, suffix: str) -> list[Job]:
         jobs = [Job(Path(p), Path(output, Path(p).stem + suffix)) for p in inputs]
     else:
         jobs = [Job(Path(inputs[0]), Path(output))]
-    sources = {os.path.realpath(job.source): job.source for job in jobs}
     taken: dict[str, Path] = {}
     for job in jobs:
         place = os.path.realpath(job.target)
@@ -54,14 +53,21 @@ def plan(inputs: Sequence[str], output: str, suffix: str) -> list[Job]:
             raise InputError(
                 f"'{taken[place]}' and '{job.source}' would both be written to '{job.target}'"
             )
-        if place in sources:
-            raise InputError(f"output '{job.target}' is an input as well, '{sources[place]}'")
         taken[place] = job.source
+    check_targets([job.target for job in jobs], [job.source for job in jobs])
     if is_folder and output:
         make_folder(Path(output))
     for job in jobs:
         check_writable(job.target if output else "")
     return jobs
+
+
+def check_targets(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise InputError if a result would be written over an input."""
+    sources = {os.path.realpath(path): path for path in inputs}
+    for target in targets:
+        if (source := sources.get(os.path.realpath(target))) is not None:
+            raise InputError(f"output '{target}' is an input as well, '{source}'")
 
 
 def make_folder(folder: Path) -> None:

@@ -8,9 +8,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lrfjax.cli.batch import make_folder
+from lrfjax.cli.batch import check_targets, make_folder
 from lrfjax.errors import InputError
-from lrfjax.evaluation.compare import compare_image, format_tables, num_steps, write_pictures
+from lrfjax.evaluation.compare import (
+    PICTURES,
+    compare_image,
+    format_tables,
+    num_steps,
+    write_pictures,
+)
 from lrfjax.evaluation.sample import SAMPLE_NOTE, sample_image
 from lrfjax.image.reading import read_image
 
@@ -32,15 +38,16 @@ def add_commands(commands: Any) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    folders = [options.out]
+    if len(options.images) > 1:
+        folders = [options.out / path.stem for path in options.images]
+        if len(set(folders)) < len(folders):
+            raise InputError("images must have different names: each becomes a folder")
+    check_targets([folder / name for folder in folders for name in PICTURES], options.images)
     if options.images:
         images = [(str(path), read_image(path)) for path in options.images]
     else:
         images = [(SAMPLE_NOTE, sample_image())]
-    folders = [options.out]
-    if len(images) > 1:
-        folders = [options.out / path.stem for path in options.images]
-        if len(set(folders)) < len(folders):
-            raise InputError("images must have different names: each becomes a folder")
     for folder in folders:
         make_folder(folder)
     for (title, image), folder in zip(images, folders, strict=True):

@@ -17,7 +17,7 @@ import jax
 from tqdm import tqdm
 
 from lrfjax import checks
-from lrfjax.cli.batch import make_folder
+from lrfjax.cli.batch import check_targets, make_folder
 from lrfjax.cli.ending import keep_signals, leave
 from lrfjax.errors import InputError
 from lrfjax.evaluation.compressai import read_compressai, write_compressai
@@ -239,6 +239,8 @@ def _report(options: argparse.Namespace) -> int:
     rows = list({row.key: row for path in options.results for row in read_rows(path)}.values())
     if not rows:
         raise InputError(f"results {_names(options.results)} hold no rows")
+    curves = {method: options.out / f"{method}.json" for method in by_method(rows)}
+    check_targets(curves.values() if options.compressai else [], options.published)
     published = [read_compressai(path) for path in options.published]
     make_folder(options.out)
     paths = write_report(
@@ -249,9 +251,9 @@ def _report(options: argparse.Namespace) -> int:
         published=published,
     )
     if options.compressai:
-        for method in by_method(rows):
-            paths.append(options.out / f"{method}.json")
-            write_compressai(paths[-1], rows, method)
+        for method, path in curves.items():
+            write_compressai(path, rows, method)
+        paths.extend(curves.values())
     print(paths[0].read_text(encoding="utf-8").partition("\n![")[0])
     return _tell(paths)
 
@@ -269,6 +271,8 @@ def _tell(paths: Sequence[Path]) -> int:
 def _experiment(options: argparse.Namespace) -> int:
     name = checks.one_of("NAME", options.name, tuple(EXPERIMENTS))
     out = options.out or Path("lrfjax-experiments") / name
+    if out.resolve().is_relative_to(options.data.resolve()):
+        raise InputError(f"--out '{out}' is in --data: the figures would be measured as images")
     make_folder(out)
     outcome = EXPERIMENTS[name].run(Request(options.data, out, options.reference, options.labels))
     print("\n\n".join([outcome.title, *outcome.parts]) + "\n")

@@ -29,6 +29,7 @@ from lrfjax.types import Result, Status
 TARGET_BPPS = (0.15, 0.25, 0.5)
 COLLAGE_BPPS = (0.15, 0.25)
 SOLVER_RANK = 16
+PICTURES = ("rate_distortion.png", "convergence.png", "collage.png")
 BD_RATES = (0.1, 1.5)
 """Range of the BD-rates in bpp; the curves end at the upper limit."""
 
@@ -225,7 +226,7 @@ def format_tables(comparison: Comparison) -> str:
 
 
 def write_pictures(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write rate_distortion.png, convergence.png and collage.png, and return their paths.
+    """Write the ``PICTURES``, and return their paths.
 
     Args:
         comparison: result of ``compare_image``.
@@ -233,13 +234,13 @@ def write_pictures(comparison: Comparison, folder: Path) -> list[Path]:
     """
     solvers = {n: r.result for n, r in comparison.solvers.items() if n != "SVD"}
     bound = {f"SVD bound, rank {comparison.rank}": comparison.svd_bound}
-    figures = {
-        "rate_distortion.png": plot_rate_distortion(comparison.curves),
-        "convergence.png": plot_convergence(solvers, bound),
-        "collage.png": draw_collage(comparison),
-    }
+    figures = (
+        plot_rate_distortion(comparison.curves),
+        plot_convergence(solvers, bound),
+        draw_collage(comparison),
+    )
     paths = []
-    for name, figure in figures.items():
+    for name, figure in zip(PICTURES, figures, strict=True):
         path = folder / name
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=100, format="png", pil_kwargs={"optimize": True})
