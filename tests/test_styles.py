@@ -96,6 +96,13 @@ def test_24_curves_of_one_image_can_be_told_apart():
     plt.close("all")
 
 
+def test_a_legend_shows_every_name():
+    names = ["", "_mine", "__", "IMF"]
+    (ax,) = plot_mean_curves(dict.fromkeys(names, _curve(9))).axes
+    assert [text.get_text().strip() for text in ax.get_legend().get_texts()] == names
+    plt.close("all")
+
+
 @pytest.mark.parametrize("num_sweeps", [5, 60])
 def test_24_histories_and_bounds_can_be_told_apart(num_sweeps):
     sweeps = np.arange(num_sweeps + 1)

@@ -21,7 +21,13 @@ from lrfjax.evaluation.compressai import PublishedCurve
 from lrfjax.evaluation.convergence import SweepTimes
 from lrfjax.evaluation.mean_curves import MeanCurve
 from lrfjax.evaluation.rate_distortion import restrict_rates, rising_part
-from lrfjax.evaluation.styles import bound_styles, curve_styles, published_styles, sparse
+from lrfjax.evaluation.styles import (
+    bound_styles,
+    curve_styles,
+    legend_text,
+    published_styles,
+    sparse,
+)
 from lrfjax.image.writing import check_writable, write_atomically
 from lrfjax.types import History, Result
 
@@ -73,7 +79,8 @@ def plot_convergence(
         # Entries after a stop repeat the last one, at the same number of sweeps.
         done, first = np.unique(sweeps.max(axis=0), return_index=True)
         place = done if times is None else 1e3 * times[name].after(done)
-        ax.plot(place, np.median(error, axis=0)[first], label=name, **sparse(style, done.size))
+        median = np.median(error, axis=0)[first]
+        ax.plot(place, median, label=legend_text(name), **sparse(style, done.size))
         if error.shape[0] > 1:
             low, high = np.percentile(error, (10, 90), axis=0)
             band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
@@ -81,7 +88,7 @@ def plot_convergence(
             has_band = True
     bounds = bounds or {}
     for (name, value), style in zip(bounds.items(), bound_styles(len(bounds)), strict=True):
-        ax.axhline(value, label=name, **style)
+        ax.axhline(value, label=legend_text(name), **style)
     if any(np.any(np.asarray(line.get_ydata()) > 0) for line in ax.lines):
         ax.set_yscale("log")
     ax.set_xlabel("sweeps" if times is None else "time (ms)")
@@ -125,7 +132,7 @@ def plot_rate_distortion(
         if style["linestyle"] != "-":
             style["markerfacecolor"] = "white"
         ax.plot(rates, values, **{**style, "linestyle": "none"}, alpha=0.35)
-        ax.plot(*rising_part(rates, values), label=name, **style)
+        ax.plot(*rising_part(rates, values), label=legend_text(name), **style)
     ax.set_xlabel("bit rate (bpp)")
     ax.set_ylabel(metric)
     ax.set_xlim(left=0)
@@ -168,7 +175,7 @@ def plot_mean_curves(
     for name, style in curve_styles(curves).items():
         curve = curves[name]
         # NaN values stay in, so that the line breaks where the mean is missing.
-        ax.plot(curve.rates, curve.mean, label=name, **sparse(style, curve.rates.size))
+        ax.plot(curve.rates, curve.mean, label=legend_text(name), **sparse(style, curve.rates.size))
         low, high = curve.mean - curve.standard_error, curve.mean + curve.standard_error
         if np.isfinite(low).any():
             color = style["color"]
@@ -176,7 +183,7 @@ def plot_mean_curves(
             has_band = True
     others = published_styles(len(published))
     for other, part, style in zip(published, parts, others, strict=True):
-        ax.plot(*part, label=other.name, **style, markersize=3)
+        ax.plot(*part, label=legend_text(other.name), **style, markersize=3)
     ax.set_xlabel("bit rate (bpp)")
     ax.set_ylabel(_METRIC_LABELS[metric] + _images_note(curves) + _BAND_NOTE * has_band)
     ax.grid(alpha=0.3)

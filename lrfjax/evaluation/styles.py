@@ -90,6 +90,11 @@ def bound_styles(number: int) -> list[Style]:
     ]
 
 
+def legend_text(name: str) -> str:
+    """Return a name that a legend shows; it leaves out those that begin with an underscore."""
+    return f" {name}" if name[:1] in ("", "_") else name
+
+
 def sparse(style: Style, number: int) -> Style:
     """Return a style with few enough markers on a curve of a number of points."""
     if number <= 25:

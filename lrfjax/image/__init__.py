@@ -2,6 +2,7 @@
 
 - ``reading``: read image files, and check that an array is an image.
 - ``writing``: write image files, and write any file atomically.
+- ``depth``: whether the values of a file can be read as 8 or 16 bits.
 - ``exif``: edit EXIF blocks in place.
 - ``color``: RGB and YCbCr.
 - ``resample``: area, nearest-neighbour and linear resampling of a plane.
@@ -9,6 +10,7 @@
 - ``deblock``: smooth the borders between patches.
 - ``metrics``: PSNR, SSIM, MS-SSIM, bits per pixel, compression ratio.
 
-``writing`` imports ``reading``, and both import ``exif``; the others stand alone. The package
-imports only ``lrfjax.errors`` and ``lrfjax.checks``; ``codec`` and ``evaluation`` import it.
+``writing`` imports ``reading``, both import ``exif``, and ``reading`` imports ``depth``; the others
+stand alone. The package imports only ``lrfjax.errors`` and ``lrfjax.checks``; ``codec`` and
+``evaluation`` import it.
 """

@@ -12,10 +12,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageOps
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
+from lrfjax.image.depth import check_depth
 from lrfjax.image.exif import strip_prefix, without_orientation
 
 MAX_PIXELS = 89_478_485
@@ -172,11 +173,7 @@ def _open(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, b
                         f"{name} has {frames} frames, of which all but one would be lost: save the "
                         "one to read as a file of its own"
                     )
-                if _loses_bits(opened):
-                    raise InputError(
-                        f"{name} has colours of 16 bits, of which 8 would be lost: use a .npy file"
-                    )
-                _check_range(opened, name)
+                check_depth(opened, name)
                 opened.load()
                 exif = _exif(opened)
                 # In place: a copy of a large image would set the peak of memory.
@@ -223,39 +220,6 @@ def _pixels(image: Image.Image) -> np.ndarray:
         bottom = min(top + rows, height)
         out[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
     return out
-
-
-def _loses_bits(image: ImageFile.ImageFile) -> bool:
-    """Return whether Pillow would read only 8 of the 16 bits of each channel."""
-    for tile in image.tile:
-        arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        is_wide = any(";16" in a for a in arguments if isinstance(a, str))
-        # For PPM, the largest value is the last argument.
-        is_wide |= tile.codec_name.startswith("ppm") and arguments[-1] > 255
-        if is_wide and not image.mode.startswith("I"):
-            return True
-    return False
-
-
-def _check_range(image: ImageFile.ImageFile, name: str) -> None:
-    """Raise InputError for integer gray in which 0 is not black or 65535 is not white."""
-    if not image.mode.startswith("I"):
-        return
-    for tile in image.tile:
-        arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        raw = [a for a in arguments if isinstance(a, str) and a.startswith("I;")] or [image.mode]
-        # For PGM, Pillow scales the largest value to 65535.
-        if not tile.codec_name.startswith("ppm") and raw[0] not in _GRAY_OF_16_BITS:
-            raise InputError(
-                f"{name} has integers of Pillow's mode {raw[0]!r}, whose white is not known: scale "
-                "them to 8 or 16 bits"
-            )
-    if getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == 0:
-        raise InputError(f"{name} has gray of 16 bits in which 0 is white: invert it")
-
-
-_GRAY_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I;16R")
-_TIFF_PHOTOMETRIC = 262
 
 
 def _has_alpha(image: Image.Image) -> bool:
