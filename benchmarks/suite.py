@@ -103,6 +103,7 @@ SUITE = (
     Entry("inpainting", "Missing pixels", "inpainting", figures=("inpainting.png",)),
     Entry("solver_speed", "Speed of the IMF solve", "solver_speed"),
     Entry("roofline", "Distance from the machine's limit", "roofline"),
+    Entry("contention", "Beside busy processes", "contention"),
     Entry("solvers", "Batches", "solvers", figures=("solver_times.png",)),
     Entry("scaling", "Many devices", "scaling"),
     Entry("gpu", "An accelerator beside the CPU", "gpu"),

@@ -71,10 +71,17 @@ def test_images_of_any_kind_come_back(way, size, photo):
         decoded[0] = 0
 
 
-def test_linear_upsampling_keeps_strict_settings(photo):
-    data = IMF(small(photo), rank=8, **{**PAPER, "upsampling": "linear"})
-    with jax.numpy_rank_promotion("raise"):
-        assert lrfjax.decode(data).shape == (17, 23, 3)
+def test_settings_of_the_caller_change_nothing(photo):
+    ways = {
+        "dictionary": lambda: IMF(small(photo), quality=50),
+        "learned": lambda: lrfjax.svd_encode(small(photo), quality=50),
+        "paper": lambda: IMF(small(photo), rank=8, **{**PAPER, "upsampling": "linear"}),
+    }
+    for encode in ways.values():
+        plain = encode()
+        with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+            assert encode() == plain
+            assert lrfjax.decode(plain).shape == (17, 23, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 9), (9, 1), (33, 16)])

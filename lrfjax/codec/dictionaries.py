@@ -146,7 +146,7 @@ def choose(coefficients: Array, steps: Array, bias: float) -> tuple[Array, Array
         The coefficients in the chosen dictionaries, shape (planes, 256, M), and the dictionaries,
         shape (M,), int32.
     """
-    ratios = coefficients / steps[:, None, None]
+    ratios = coefficients / steps[None, :, None, None]
     costs = jnp.sum(jnp.log2(1 + ratios * ratios), axis=(1, 2))
     kinds = jnp.argmin(costs.at[1:].add(bias), axis=0)
     chosen = jnp.take_along_axis(coefficients, kinds[None, None, None, :], axis=0)[0]

@@ -178,7 +178,7 @@ def guess_ratios(patches: Array, steps: Array, *, bias: float) -> tuple[Array, A
 @partial(jax.jit, static_argnames="count")
 def all_ratios(patches: Array, steps: Array, *, count: int) -> Array:
     """Return real-valued U in the first ``count`` dictionaries, (count, planes, M, 256)."""
-    return jnp.swapaxes(analyze(patches)[:count] / steps[:, None, None], 2, 3)
+    return jnp.swapaxes(analyze(patches)[:count] / steps[None, :, None, None], 2, 3)
 
 
 def code_tile(

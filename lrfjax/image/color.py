@@ -28,7 +28,7 @@ def rgb_to_ycbcr(image: Array) -> Array:
     """
     pixels = image.astype(jnp.float32)
     rotated = jnp.matmul(pixels, _FORWARD.T, precision=lax.Precision.HIGHEST)
-    return rotated + np.array([0, 128, 128], np.float32)
+    return rotated + jnp.broadcast_to(np.array([0, 128, 128], np.float32), rotated.shape)
 
 
 def ycbcr_to_rgb(y: Array, cb: Array, cr: Array) -> Array:
