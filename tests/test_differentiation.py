@@ -68,9 +68,9 @@ def test_a_perfect_fit_has_a_finite_gradient():
 
 
 def test_a_row_of_zeros_has_a_slope():
-    x = X.copy()
-    x[2] = 0
-    start = lrfjax.Factors(START.u[:, :1], START.v[:, :1])
+    x, u = X.copy(), START.u[:, :1].copy()
+    x[2] = u[2] = 0  # so that the numerators are exactly 0
+    start = lrfjax.Factors(u, START.v[:, :1])
 
     def entry(x):
         return lrfjax.factorize(x, 1, init=start, **COMMON).factors.u[2, 0]

@@ -83,7 +83,7 @@ def imf(
         l2: see ``factorize``.
         frozen: see ``factorize``.
         fit_scale: fit ``result.factors.scale`` in closed form after each sweep; otherwise it is
-            None and means 1.
+            None and means 1. ``Factors`` as ``init`` without a scale start from the best one.
         fit_offset: fit ``result.factors.offset`` likewise, starting from the mean of X; otherwise
             it is None and means 0.
         num_restarts: number of starts; the one with the lowest final objective is returned, with
@@ -247,6 +247,9 @@ def nmf(
 def svd(x: Any, rank: int | Array) -> Result:
     """Factorize X ~ U V^T by the truncated SVD, the best fit of its rank without constraints.
 
+    It is differentiable in forward and reverse mode. Where singular values coincide, singular
+    vectors have no derivative, and it is NaN.
+
     Args:
         x: shape (..., M, N), real numbers.
         rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
@@ -352,9 +355,11 @@ def factorize(
             rising, see ``solvers/extrapolation.py``; for continuous constraints only.
         num_passes: number of passes over the columns of one factor before the other factor's turn
             (Gillis and Glineur, 2012); one number, or a pair for U and V; static.
-        weights: shape (..., M, N) or (M, N), non-negative; 0 or False marks a missing entry.
+        weights: shape (..., M, N) or (M, N), non-negative; 0 or False marks a missing entry. Rows
+            and columns may differ in their weights by any factor.
         change_tol: stop when neither factor changes by more than this share of its norm from one
-            entry of the history to the next (``u_change``, ``v_change``); 0 turns the test off.
+            entry of the history to the next (``u_change``, ``v_change``), nor the scale or, in
+            units of the root mean square of X, the offset; 0 turns the test off.
         gradient_tol: stop when the norm of the projected gradient is at most this share of its
             value at the start; 0 turns the test off. For continuous constraints only.
         fixed_length: run all sweeps, in a loop that allows reverse-mode differentiation; static.
