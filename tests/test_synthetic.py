@@ -5,6 +5,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 import lrfjax
+from lrfjax.codec import tiles
+from lrfjax.codec.atoms import BANDS
+from lrfjax.codec.entropy.checkerboard import checkerboard
+from lrfjax.codec.entropy.dictionary_coder import Stack
 from tests.make_golden import deep
 
 pytestmark = pytest.mark.unoptimized
@@ -99,3 +103,22 @@ def test_quality_pays_on_synthetic_content_of_16_bits(name):
 def test_a_target_beyond_the_reach_of_photographs_is_met():
     data = lrfjax.imf_encode(CONTENT["board of 2"], target_psnr=45)
     assert float(lrfjax.psnr(CONTENT["board of 2"], lrfjax.decode(data))) > 44.9
+
+
+def test_a_pass_that_empties_the_context_of_a_large_entry_keeps_the_entry(monkeypatch):
+    grid, band = (4, 4), 3
+    first = BANDS[band][0]
+    u = np.zeros((1, 16, BANDS[band][1]), np.float32)
+    u[0, :, 1:first] = 1.2
+    u[0, 5, first] = 100.0
+
+    def price(source):
+        """Return a price that makes the second pass drop all entries of earlier bands."""
+        is_earlier = np.arange(u.shape[2], dtype=np.float32) < first
+        return [np.tile(1e3 * is_earlier, (1, len(c), 1)) for c in checkerboard(*grid).cells]
+
+    monkeypatch.setattr(tiles, "rate_gradient", price)
+    stack = Stack(grid, (band + 1,), (64,), skip=2)
+    tile = tiles.code_tile(u, np.zeros(16, np.int32), stack, 0.12, 2)
+    assert not tile.u[0, :, 1:first].any()
+    assert tile.u[0, 5, first] == 100

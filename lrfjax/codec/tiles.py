@@ -196,15 +196,17 @@ def code_tile(
         num_passes: number of decisions of all entries. Each pass after the first accounts for the
             effect of an entry on the rate of others, estimated from the previous pass.
     """
-    source = DecidingSource(u, stack, lagrangian)
-    decided = walk(source, stack)
-    if (skip := source.cheapest_skip()) < stack.skip:
-        stack = replace(stack, skip=skip)
-        source = DecidingSource(u, stack, lagrangian)
+    price = None
+    for number in range(num_passes):
+        source = DecidingSource(u, stack, lagrangian, price)
         decided = walk(source, stack)
-    for _ in range(num_passes - 1):
-        source = DecidingSource(u, stack, lagrangian, rate_gradient(source))
-        decided = walk(source, stack)
+        # Every pass may leave other classes low, so each decides the skip again.
+        if (skip := source.cheapest_skip()) < stack.skip:
+            stack = replace(stack, skip=skip)
+            source = DecidingSource(u, stack, lagrangian, price)
+            decided = walk(source, stack)
+        if number < num_passes - 1:
+            price = rate_gradient(source)
     return CodedTile(decided, kinds, _write(source, kinds))
 
 
