@@ -223,8 +223,7 @@ def learned_factors(images: list[np.ndarray], rng: np.random.Generator) -> list[
                 continue
             encoder = learned_encode.ImageEncoder(image, settings["method"], (8, 8), None, 10)
             for plane, step in enumerate([draw_step(rng)] * 3):
-                scale = float(encoder._scale(plane, step)) / 2**4
-                v, u, _ = encoder._factorize(plane, scale)
+                v, u, _ = encoder._factorize(plane, encoder._plan(plane, step))
                 u = np.sign(u) * np.floor(np.abs(u) + 0.36)
                 for kind, part in enumerate((u.astype(np.int32), v)):
                     grid = (encoder.layout.patch_grid, (8, 8))[kind]

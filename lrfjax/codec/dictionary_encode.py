@@ -98,12 +98,12 @@ class ImageEncoder:
         """The patches of an image of one tile, kept between attempts."""
         return self._to_patches(self.image)
 
-    def encode(self, dial: float) -> EncodedImage:
+    def encode(self, dial: float, weight: float = 1.0) -> EncodedImage:
         """Return the image encoded at a dial; see ``rate_control``."""
         header = self._header(dial)
-        return EncodedImage(header, tuple(tile.body for tile in self._coded(header, dial)))
+        return EncodedImage(header, tuple(tile.body for tile in self._coded(header, dial, weight)))
 
-    def measure(self, dial: float) -> tuple[EncodedImage, float]:
+    def measure(self, dial: float, weight: float = 1.0) -> tuple[EncodedImage, float]:
         """Return the image encoded at a dial, and the mean squared error of the decoded image.
 
         Each tile is measured as soon as the next one is encoded, so the factors of all tiles are
@@ -113,7 +113,7 @@ class ImageEncoder:
         bodies: list[bytes] = []
 
         def strips() -> Iterator[np.ndarray]:
-            for tile in self._coded(header, dial):
+            for tile in self._coded(header, dial, weight):
                 bodies.append(tile.body)
                 yield reconstruct(header, tile.u, tile.kinds)
 
@@ -137,10 +137,12 @@ class ImageEncoder:
             ),
         )
 
-    def _coded(self, header: container.DictionaryHeader, dial: float) -> Iterator[tiles.CodedTile]:
+    def _coded(
+        self, header: container.DictionaryHeader, dial: float, weight: float
+    ) -> Iterator[tiles.CodedTile]:
         """Yield the coded tiles from the top down; several threads work ahead."""
         steps = header.finish.steps
-        _, lagrangian = _dial_settings(dial)
+        lagrangian = weight * _dial_settings(dial)[1]
 
         def code(part: np.ndarray) -> tiles.CodedTile:
             grid = _grid_of(part)

@@ -81,9 +81,9 @@ def imf_encode(
             In the classic pipeline quality is the rank as a percentage of min(M, N): a scalar for
             luma, of which chroma gets half, or one per matrix.
         target_bpp: upper limit on the bits of the file per pixel, met within 2 % unless the image
-            is very small. Default pipeline only.
-        target_psnr: PSNR in dB over all channels but alpha, met within 0.1 dB. Default pipeline
-            only.
+            is very small or takes less at the smallest step. Default pipeline only.
+        target_psnr: PSNR in dB over all channels but alpha, met within 0.1 dB. An image that
+            exceeds it at the largest step gets that step. Default pipeline only.
         effort: search effort from 1 (fast) to 3 (slow), for ``dictionary="dct"``. More effort saves
             bits; decoding time does not change.
         dictionary: ``"dct"`` for the fixed dictionaries, or ``"learned"`` to solve for V and store
@@ -311,10 +311,10 @@ class _Encoded(Protocol):
 
 
 class _Encoder(Protocol):
-    """An encoder of one image at any dial."""
+    """An encoder of one image at any dial and any weight of the Lagrange multiplier."""
 
-    def encode(self, dial: float) -> _Encoded: ...
-    def measure(self, dial: float) -> tuple[_Encoded, float]: ...
+    def encode(self, dial: float, weight: float = 1.0) -> _Encoded: ...
+    def measure(self, dial: float, weight: float = 1.0) -> tuple[_Encoded, float]: ...
     def dial_of_rank(self) -> float: ...
 
 
@@ -337,16 +337,16 @@ def _encode(
         num_pixels = pixels.shape[0] * pixels.shape[1]
         target = checks.real("target_bpp", target_bpp, 0.0) * num_pixels / 8
 
-        def by_bytes(dial: float) -> Attempt[bytes]:
-            data = write(encoder.encode(dial))
+        def by_bytes(dial: float, weight: float) -> Attempt[bytes]:
+            data = write(encoder.encode(dial, weight))
             return Attempt(len(data), data)
 
         return meet_bytes(by_bytes, target)
     if target_psnr is not None:
         peak = np.iinfo(pixels.dtype).max
 
-        def by_psnr(dial: float) -> Attempt[bytes]:
-            encoded, error = encoder.measure(dial)
+        def by_psnr(dial: float, weight: float) -> Attempt[bytes]:
+            encoded, error = encoder.measure(dial, weight)
             # Keep the file only: it is smaller than the factors.
             return Attempt(10 * np.log10(peak**2 / max(error, 1e-10)), write(encoded))
 

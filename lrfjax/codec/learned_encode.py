@@ -2,8 +2,8 @@
 
 The pipeline shares colours, deblocking and rate control with ``dictionary_encode``, and all three
 methods share the entropy coder, so a comparison of codecs compares factorizations. All columns of U
-share one step: the columns of V are integers with norms of about 127, and X ~ s U V^T with
-s = step / 127.
+share one step: the columns of V are integers of one norm, and X ~ s U V^T with s = step / norm.
+``learned_plan`` chooses the rank, the norm and the scale.
 """
 
 from __future__ import annotations
@@ -19,26 +19,16 @@ from lrfjax.codec.dictionary_encode import DEBLOCKING, squared_error
 from lrfjax.codec.entropy.ans import SymbolEncoder
 from lrfjax.codec.entropy.factor_coder import DecidingSource, EncodingSource, walk
 from lrfjax.codec.layout import Layout
+from lrfjax.codec.learned_plan import Plan, fit_scale, plan_of
 from lrfjax.codec.planes import FRACTION_BITS, plane_weights, rotation_of, to_patches
-from lrfjax.codec.quantize import (
-    MAX_QUANTIZED_PRODUCT,
-    IntegerFactors,
-    Range,
-    Scale,
-    host_factors,
-    scale_at_least,
-)
+from lrfjax.codec.quantize import IntegerFactors, Range, host_factors
 from lrfjax.errors import InputError
 from lrfjax.solvers.constraints import IntegerBox, NonNegative
 from lrfjax.solvers.factorize import factorize, nmf, svd
 from lrfjax.types import Factors
 
-NORM = 127
-"""The approximate norm of the columns of V, and the limit of their entries."""
-
 MAX_NMF_RANK = 32
 _DEAD_ZONE = 0.14
-_LARGEST_U = 2**13 - 1
 
 
 @dataclass(frozen=True)
@@ -123,34 +113,39 @@ class ImageEncoder:
         kept = sum(u.size for u, _ in self._svds)
         return float(np.clip(16 * np.sqrt(12 * max(dropped, 0) / kept), 16, 4096))
 
-    def measure(self, dial: float) -> tuple[EncodedImage, float]:
+    def measure(self, dial: float, weight: float = 1.0) -> tuple[EncodedImage, float]:
         """Return the image encoded at a dial, and the mean squared error of the decoded image."""
-        encoded = self.encode(dial)
+        encoded = self.encode(dial, weight)
         decoded = learned_decode.render(encoded.header, list(encoded.factors))
         return encoded, squared_error(self.image, decoded) / self.image.size
 
-    def encode(self, dial: float) -> EncodedImage:
+    def encode(self, dial: float, weight: float = 1.0) -> EncodedImage:
         """Return the image encoded at a dial; see ``rate_control``."""
-        whole, lagrangian = rate_control.dial_settings(dial)
-        steps = tuple(min(max(round(whole * w), 1), container.MAX_STEP) for w in self.weights)
+        # Deblocking takes integers; the scale of the factors follows the dial itself.
+        steps = tuple(min(max(round(dial * w), 1), container.MAX_STEP) for w in self.weights)
         out = SymbolEncoder()
         grid = self.layout.patch_grid
         factors, headers = [], []
-        for plane, step in enumerate(steps):
-            scale = self._scale(plane, step)
-            v, targets, offset = self._factorize(plane, float(scale) / 2**self._fraction_bits)
+        for plane, share in enumerate(self.weights):
+            step = min(dial * share, container.MAX_STEP)
+            plan = self._plan(plane, step)
+            v, targets, offset = self._factorize(plane, plan, weight)
             u_source: EncodingSource
             has_signs = self.method != "nmf"
             if self.method == "svd":
+                lagrangian = weight * rate_control.LAGRANGIAN * plan.missing(step) ** 2
                 u_source = DecidingSource(targets, grid, out, lagrangian)
             else:
                 u_source = EncodingSource(targets, grid, out, has_signs=has_signs)
             u = walk(u_source, v.shape[1], grid, 0)
             v_source = EncodingSource(v, self.patch_size, out, has_signs=has_signs)
             walk(v_source, v.shape[1], self.patch_size, 1)
-            range_u, range_v = _range_of(u, has_signs), _range_of(v, has_signs)
-            headers.append(container.MatrixHeader(v.shape[1], range_u, range_v, scale, offset))
-            factors.append(IntegerFactors(u, v, range_u, range_v, scale))
+            ranges = _range_of(u, has_signs), _range_of(v, has_signs)
+            found = IntegerFactors(u, v, *ranges, plan.scale(self.depth))
+            wanted = (self._matrices[plane] + offset) * 2 ** FRACTION_BITS[self.depth]
+            found = fit_scale(found, wanted)
+            headers.append(container.MatrixHeader(v.shape[1], *ranges, found.scale, offset))
+            factors.append(found)
         header = container.LearnedHeader(
             self.method,
             "context",
@@ -162,65 +157,63 @@ class ImageEncoder:
         )
         return EncodedImage(header, tuple(factors), out.finish())
 
-    @property
-    def _fraction_bits(self) -> int:
-        return FRACTION_BITS[self.depth]
-
-    def _scale(self, plane: int, step: int) -> Scale:
-        """Return the scale of the product for a step in 1/16 gray levels, rounded up slightly.
-
-        Products must fit into 32 bits, so the scale depends on the largest entries of U.
-        """
-        x, (us, v) = self._matrices[plane], self._svds[plane]
-        # A non-negative U has larger entries, because its columns overlap.
-        largest = 2 * np.sqrt(np.square(x).sum(axis=1).max()) if self.method == "nmf" else us
-        entries = min(1.5 * np.abs(largest).max() / (step / 16) + 2, _LARGEST_U)
-        limit = int(entries) * NORM * v.shape[1]
-        return scale_at_least(
-            step / 16 / NORM * 2**self._fraction_bits, min(limit, MAX_QUANTIZED_PRODUCT)
+    def _plan(self, plane: int, step: float) -> Plan:
+        """Return the plan of a plane for a step in 1/16 gray levels."""
+        x, (us, _) = self._matrices[plane], self._svds[plane]
+        rows = self._lifted(plane)[0] if self.method == "nmf" else us
+        peak = float(np.sqrt(np.square(rows).sum(axis=1).max()))
+        if self.method != "nmf":
+            peak = float(np.abs(us).max())
+        return plan_of(
+            np.square(us).mean(axis=0, dtype=np.float64),
+            float(np.square(x).mean(dtype=np.float64)) * x.shape[1],
+            peak,
+            x.shape[1],
+            step,
+            self.depth,
         )
 
-    def _factorize(self, plane: int, scale: float) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return V, the entries of U (real-valued for the SVD), and the offset.
-
-        Args:
-            plane: index of the plane.
-            scale: scale of the product, in gray levels.
-        """
-        x, (us, v) = self._matrices[plane], self._svds[plane]
-        step = scale * NORM
-        # Columns weaker than a fraction of the step would round to zero.
-        strength = np.sqrt(np.square(us).mean(axis=0))
-        rank = max(int(np.count_nonzero(strength > 0.25 * step)), 1)
+    def _factorize(
+        self, plane: int, plan: Plan, weight: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return V, the entries of U (real-valued for the SVD), and the offset of a plane."""
         if self.method == "nmf":
-            return self._non_negative(x, rank, scale)
-        v = np.clip(np.rint(NORM * v[:, :rank]), -NORM, NORM)
+            return self._non_negative(plane, plan, weight)
+        x, (us, v) = self._matrices[plane], self._svds[plane]
+        scale, rank, norm = plan.gray_scale(self.depth), plan.rank, plan.norm
+        v = np.clip(np.rint(norm * v[:, :rank]), -norm, norm)
         if self.method == "svd":
             gram = v.T @ v + 1e-3 * np.eye(rank)
             return v.astype(np.int32), np.linalg.solve(gram, v.T @ x.T).T / scale, 0
-        start = Factors(jnp.asarray(us[:, :rank] / step), jnp.asarray(v, jnp.float32))
+        start = Factors(jnp.asarray(us[:, :rank] / (scale * norm)), jnp.asarray(v, jnp.float32))
         result = factorize(
             x / scale,
             rank,
-            constraints=(_box(-_LARGEST_U, _LARGEST_U), _box(-NORM, NORM)),
+            constraints=(_box(-plan.largest, plan.largest), _box(-norm, norm)),
             num_iters=self.num_iters,
             init=start,
-            l1=(_DEAD_ZONE * NORM**2 / x.shape[1], 0.0),
+            l1=(weight * _DEAD_ZONE * norm**2 / x.shape[1], 0.0),
             record=(),
         )
         u, v = host_factors(result)
         return v.astype(np.int32), u.astype(np.int32), 0
 
-    def _non_negative(
-        self, x: np.ndarray, rank: int, scale: float
-    ) -> tuple[np.ndarray, np.ndarray, int]:
+    def _lifted(self, plane: int) -> tuple[np.ndarray, int]:
+        """Return the matrix of a plane, lifted to non-negative values, and the offset."""
+        x = self._matrices[plane]
         offset = min(max(int(np.ceil(-x.min())), 0), 512)
-        lifted = np.maximum(x + offset, 0)
+        return np.maximum(x + offset, 0), offset
+
+    def _non_negative(
+        self, plane: int, plan: Plan, weight: float
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        lifted, offset = self._lifted(plane)
+        scale, rank, norm = plan.gray_scale(self.depth), plan.rank, plan.norm
         _, v = host_factors(nmf(lifted, rank, num_iters=self.num_iters, record=()))
         norms = np.linalg.norm(v, axis=0)
-        v = np.rint(NORM * v / np.maximum(norms, 1e-30))
+        v = np.rint(norm * v / np.maximum(norms, 1e-30))
         # Solve for U again with the quantized V: first real, then integer.
-        start = Factors(jnp.asarray(lifted @ v / NORM**2), jnp.asarray(v, jnp.float32))
+        start = Factors(jnp.asarray(lifted @ v / norm**2), jnp.asarray(v, jnp.float32))
         real = factorize(
             lifted / scale,
             rank,
@@ -233,10 +226,10 @@ class ImageEncoder:
         result = factorize(
             lifted / scale,
             rank,
-            constraints=(_box(0, _LARGEST_U), _box(0, NORM)),
+            constraints=(_box(0, plan.largest), _box(0, norm)),
             num_iters=4,
             init=real.factors,
-            l1=(_DEAD_ZONE * NORM**2 / x.shape[1], 0.0),
+            l1=(weight * _DEAD_ZONE * norm**2 / lifted.shape[1], 0.0),
             frozen=(False, True),
             record=(),
         )

@@ -126,17 +126,32 @@ def scale_at_least(value: float, limit: int) -> Scale:
     shift is at most 30. Scaled products therefore fit into int32, rounding included.
 
     Raises:
-        InputError: if ``limit`` exceeds 2^26, which would leave fewer than four bits.
+        InputError: if ``limit`` exceeds 2^28, which would leave fewer than two bits.
 
     Example:
         >>> scale_at_least(0.3, 2**24)
         Scale(mantissa=20, shift=6)
     """
-    if limit > MAX_QUANTIZED_PRODUCT:
-        raise InputError(f"rank and bits give products up to {limit}, more than 2^26")
-    bits = min(30 - max(limit, 1).bit_length(), 14)
-    shift = min(max(bits - int(np.frexp(value)[1]), 0), 30)
+    shift = _shift_of(value, limit)
     return Scale(max(int(np.ceil(value * 2**shift)), 1), shift)
+
+
+def nearest_scale(value: float, limit: int) -> Scale:
+    """Return the representable scale next to ``value``; see ``scale_at_least``.
+
+    Example:
+        >>> nearest_scale(0.3, 2**24)
+        Scale(mantissa=19, shift=6)
+    """
+    shift = _shift_of(value, limit)
+    return Scale(max(round(value * 2**shift), 1), shift)
+
+
+def _shift_of(value: float, limit: int) -> int:
+    bits = min(30 - max(limit, 1).bit_length(), 14)
+    if bits < 2:
+        raise InputError(f"rank and bits give products up to {limit}, more than 2^28")
+    return min(max(bits - int(np.frexp(value)[1]), 0), 30)
 
 
 def _range(x: np.ndarray) -> tuple[float, float]:

@@ -1,8 +1,9 @@
 """Rate control: the search for the quantization step of a target size or PSNR.
 
-One real number, the dial, determines the step and the Lagrange multiplier. Its integer part is the
-step in 1/16 gray levels. Its fractional part raises the multiplier, so that the rate falls steadily
-from one step to the next. Targets can therefore be met as closely at small steps as at large ones.
+One real number, the dial, is the step in 1/16 gray levels. The dictionaries have integer steps.
+There the fractional part of the dial raises the Lagrange multiplier, so that the rate falls
+steadily from one step to the next. Targets can therefore be met as closely at small steps as at
+large ones.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ MIN_DIAL, MAX_DIAL = 1.0, 16384.0
 LAGRANGIAN = 0.12
 """The Lagrange multiplier of the rate at an integer dial, in squared steps per bit."""
 
-MAX_ATTEMPTS = 7
-"""The most encodings of a search. With writing, it takes less time than eight encodings."""
+MAX_WEIGHT = 64.0
+"""The largest weight of the Lagrange multiplier where the dial alone does not meet a target."""
+
+MAX_ATTEMPTS = 40
+"""The most encodings of one search. It is a safety net: brackets are empty before."""
 
 _RATE_TOLERANCE, _PSNR_TOLERANCE = 0.02, 0.1
+# A bracket of the logarithm of the dial is empty below this width.
+_LEAST_WIDTH = 0.002
 # The rate is roughly proportional to step^-0.9 and to lagrangian^-0.15.
 _EXPONENT = 6
+_RATE_SLOPE, _PSNR_SLOPE = -0.9, -5.0
 
 
 def dial_settings(dial: float) -> tuple[int, float]:
@@ -68,11 +75,18 @@ class Attempt(Generic[T]):
     result: T
 
 
-def meet_bytes(attempt: Callable[[float], Attempt[T]], target: float) -> T:
+Encode = Callable[[float, float], Attempt[T]]
+"""A function from a dial and a weight of the Lagrange multiplier, at least 1, to an attempt."""
+
+
+def meet_bytes(encode: Encode[T], target: float) -> T:
     """Return the result with at most ``target`` bytes, and within 2 % of them where possible.
 
+    The rate of very small images has steps. If no result comes that close, the result is the
+    largest one below the target. It is also the one at the smallest step, if that takes less.
+
     Args:
-        attempt: function from a dial to a result whose value is the number of bytes.
+        encode: function from a dial and a weight to a result whose value is the number of bytes.
         target: largest number of bytes.
 
     Raises:
@@ -80,13 +94,13 @@ def meet_bytes(attempt: Callable[[float], Attempt[T]], target: float) -> T:
     """
     if not target > 0:
         raise InputError(f"target_bpp must be positive, got a target of {target} bytes")
-    found = _search(
-        attempt,
+    found = _meet(
+        encode,
         math.log,
         # Aim slightly below the target, so that rounding does not exceed it.
         math.log(target * (1 - 0.3 * _RATE_TOLERANCE)),
         lambda value: (1 - _RATE_TOLERANCE) * target <= value <= target,
-        slope=-0.9,
+        slope=_RATE_SLOPE,
     )
     fitting = [a for a in found if a.value <= target]
     if not fitting:
@@ -97,80 +111,131 @@ def meet_bytes(attempt: Callable[[float], Attempt[T]], target: float) -> T:
     return max(fitting, key=lambda a: a.value).result
 
 
-def meet_psnr(attempt: Callable[[float], Attempt[T]], target: float) -> T:
+def meet_psnr(encode: Encode[T], target: float) -> T:
     """Return the result whose PSNR is within 0.1 dB of ``target``.
 
-    If no step comes that close (very small or nearly lossless images), the result is the one with
-    the least PSNR above the target.
+    If the PSNR exceeds the target even at the largest step, the result is the one at that step.
 
     Args:
-        attempt: function from a dial to a result whose value is the PSNR in dB.
+        encode: function from a dial and a weight to a result whose value is the PSNR in dB.
         target: PSNR in dB.
 
     Raises:
-        InputError: if the PSNR stays below the target at the smallest step.
+        InputError: if the PSNR stays below the target at the smallest step, or no result comes
+            that close.
     """
-    found = _search(
-        attempt,
+    found = _meet(
+        encode,
         # The PSNR of nearly lossless images jumps to infinity, so cap it above the target.
         lambda value: min(value, target + 10),
         target,
         lambda value: abs(value - target) <= 0.6 * _PSNR_TOLERANCE,
-        slope=-5.0,
+        slope=_PSNR_SLOPE,
     )
-    found_above = [a for a in found if a.value >= target - _PSNR_TOLERANCE]
-    if not found_above:
-        most = max(a.value for a in found)
-        raise InputError(f"target_psnr is {target} dB, this image reaches at most {most:.2f}")
-    return min(found_above, key=lambda a: abs(a.value - target)).result
+    nearest = min(found, key=lambda a: abs(a.value - target))
+    if abs(nearest.value - target) <= _PSNR_TOLERANCE:
+        return nearest.result
+    above = [a for a in found if a.value > target]
+    if not above:
+        raise InputError(
+            f"target_psnr is {target} dB, this image reaches at most {nearest.value:.2f}"
+        )
+    if len(above) == len(found):
+        return min(above, key=lambda a: a.value).result
+    below = max(a.value for a in found if a.value <= target)
+    raise InputError(
+        f"target_psnr is {target} dB, this image reaches {below:.2f} and "
+        f"{min(a.value for a in above):.2f}, nothing between"
+    )
 
 
-def _search(
-    attempt: Callable[[float], Attempt[T]],
+def _meet(
+    encode: Encode[T],
     transform: Callable[[float], float],
     aim: float,
     is_met: Callable[[float], bool],
     *,
     slope: float,
 ) -> list[Attempt[T]]:
-    """Return the attempts of a search for the dial where a decreasing function meets a target.
+    """Return the attempts to meet a target: over the dial, and then over the weight if need be.
 
-    The function is nearly linear in the logarithm of the dial. The next dial comes from the line
-    through the closest attempts on both sides of the target, or from the slope if all attempts are
-    on one side.
+    The value may jump across the target at some dial, for instance where a column is dropped. Then
+    the dial stays on the finer side of the jump, and the weight lowers the value from there.
     """
-    low, high = math.log(MIN_DIAL), math.log(MAX_DIAL)
-    points: list[tuple[float, float]] = []
-    found: list[Attempt[T]] = []
     # Start in the middle of the usual range.
-    x = math.log(16 * 30.0)
-    width = math.inf
-    while len(found) < MAX_ATTEMPTS:
-        one = attempt(math.exp(x))
-        found.append(one)
-        y = transform(one.value)
-        points.append((x, y))
-        if is_met(one.value):
-            break
-        above = [p for p in points if p[1] > aim]
-        below = [p for p in points if p[1] <= aim]
-        if (above and max(above)[0] >= high) or (below and min(below)[0] <= low):
-            break
-        if above and below:
-            (x0, y0), (x1, y1) = max(above), min(below)
-            if x1 <= x0:
-                break
-            # The secant, kept away from the ends so that the bracket shrinks; by a wider margin
-            # if the bracket hardly shrank in the last step.
-            margin = 0.05 if x1 - x0 < 0.6 * width else 0.4
-            width = x1 - x0
-            share = min(max((y0 - aim) / (y0 - y1), margin), 1 - margin)
-            x = x0 + share * (x1 - x0)
-        else:
-            if len(points) > 1 and points[-1][0] != points[-2][0]:
-                (x0, y0), (x1, y1) = points[-2:]
-                slope = min((y1 - y0) / (x1 - x0), 0.3 * slope)
-            ahead = (aim - y) / slope
-            x = x + ahead + math.copysign(0.02, ahead)
-        x = min(max(x, low), high)
+    dials = _Search(math.log(MIN_DIAL), math.log(MAX_DIAL), aim, slope, math.log(16 * 30.0))
+    found = _run(dials, lambda x: encode(math.exp(x), 1.0), transform, is_met)
+    if dials.above and dials.below and not is_met(found[-1].value):
+        dial = math.exp(dials.above[0])
+        weights = _Search(0.0, math.log(MAX_WEIGHT), aim, slope / _EXPONENT)
+        weights.add(0.0, dials.above[1])
+        found += _run(weights, lambda x: encode(dial, math.exp(x)), transform, is_met)
     return found
+
+
+def _run(
+    search: _Search,
+    attempt: Callable[[float], Attempt[T]],
+    transform: Callable[[float], float],
+    is_met: Callable[[float], bool],
+) -> list[Attempt[T]]:
+    """Return the attempts of a search until one meets the target or the search ends."""
+    found: list[Attempt[T]] = []
+    while search.is_open and len(found) < MAX_ATTEMPTS:
+        found.append(attempt(search.x))
+        if is_met(found[-1].value):
+            break
+        search.add(search.x, transform(found[-1].value))
+    return found
+
+
+class _Search:
+    """The search for the place where a decreasing function, nearly a line, meets an aim.
+
+    While all points are on one side of the aim, the next one follows the slope. Then the bracket
+    shrinks by secants, and by bisection wherever a secant shrank it by less than a half.
+
+    Args:
+        low, high: range of the argument.
+        aim: value that is searched for.
+        slope: expected slope.
+        start: first argument.
+
+    Attributes:
+        x: next argument.
+        is_open: whether another point can come closer.
+        above: the point of the bracket whose value is above the aim, as (argument, value).
+        below: the other one.
+    """
+
+    def __init__(
+        self, low: float, high: float, aim: float, slope: float, start: float = 0.0
+    ) -> None:
+        self.low, self.high, self.aim, self.slope = low, high, aim, slope
+        self.x = start
+        self.is_open = True
+        self.above: tuple[float, float] | None = None
+        self.below: tuple[float, float] | None = None
+        self._last: tuple[float, float] | None = None
+        self._width = math.inf
+
+    def add(self, x: float, y: float) -> None:
+        """Take the value at an argument, and set the next argument."""
+        if y > self.aim:
+            self.above = x, y
+        else:
+            self.below = x, y
+        if self.above and self.below:
+            (x0, y0), (x1, y1) = self.above, self.below
+            is_slow = x1 - x0 > 0.5 * self._width
+            self._width = x1 - x0
+            share = 0.5 if is_slow else min(max((y0 - self.aim) / (y0 - y1), 0.05), 0.95)
+            self.x = x0 + share * self._width
+            self.is_open = self._width > _LEAST_WIDTH
+            return
+        if self._last and self._last[0] != x:
+            self.slope = min((y - self._last[1]) / (x - self._last[0]), 0.3 * self.slope)
+        self._last = x, y
+        ahead = (self.aim - y) / self.slope
+        self.x = min(max(x + ahead + math.copysign(0.02, ahead), self.low), self.high)
+        self.is_open = self.x != x
