@@ -118,6 +118,7 @@ SUITE = (
     ),
     Entry("codec_ablation", _ABLATION, "codec_ablation"),
     Entry("codec_ablation_photos", _ABLATION, "codec_ablation", ("--variants", "2"), data="photos"),
+    Entry("targets", "Target rates and PSNRs", "targets"),
     Entry("photograph", "A photograph", "photograph", figures=("collage.png",)),
     Entry("codec_speed", "Speed of the codec", "codec_speed"),
     Entry("paper_codec", "Speed of the paper's codec", "paper_codec"),

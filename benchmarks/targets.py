@@ -29,8 +29,8 @@ deviation of the files. `attempts` are encodings, the mean and the largest numbe
 codec has all targets on all crops, the others one rate and one PSNR for each crop."""
 
 SIZES = (64, 96, 128, 192, 256)
-RATES = (0.25, 0.5, 1.0, 2.0)
-PSNRS = (30.0, 35.0, 40.0, 45.0, 55.0)
+TARGETS = {"bpp": (0.25, 0.5, 1.0, 2.0), "dB": (30.0, 35.0, 40.0, 45.0, 55.0)}
+ARGUMENTS = {"bpp": "target_bpp", "dB": "target_psnr"}
 CODECS: dict[str, Callable[..., bytes]] = {
     "IMF (dictionaries)": lrfjax.imf_encode,
     "SVD": lrfjax.svd_encode,
@@ -84,26 +84,25 @@ def measure(options: argparse.Namespace) -> Rows:
     with Attempts() as attempts:
         for name in names:
             for number, (stem, size, image) in enumerate(tqdm(all_crops, desc=name, leave=False)):
-                for kind, unit, targets in (
-                    ("target_bpp", "bpp", RATES),
-                    ("target_psnr", "dB", PSNRS),
-                ):
+                for unit, targets in TARGETS.items():
                     everything = name == FIRST and not options.quick
                     for target in targets if everything else [targets[number % len(targets)]]:
-                        row: Row = {"codec": name, "image": stem, "size": size, "unit": unit}
-                        row |= {"target": target, "found": None}
-                        try:
-                            encoded = CODECS[name](image, **{kind: target})
-                        except InputError as error:
-                            row["refused"] = str(error)
-                        else:
-                            row["found"] = (
-                                lrfjax.bits_per_pixel(image.shape, encoded)
-                                if unit == "bpp"
-                                else float(lrfjax.psnr(image, lrfjax.decode(encoded)))
-                            )
+                        row: Row = {"codec": name, "image": stem, "size": size}
+                        row |= outcome(name, image, unit, target)
                         rows.append(row | {"attempts": attempts.count})
     return rows
+
+
+def outcome(name: str, image: np.ndarray, unit: str, target: float) -> Row:
+    """Return what a codec makes of a target: the rate or PSNR of the file, or the error."""
+    row: Row = {"unit": unit, "target": target, "found": None, "refused": None}
+    try:
+        encoded = CODECS[name](image, **{ARGUMENTS[unit]: target})
+    except InputError as error:
+        return row | {"refused": str(error)}
+    if unit == "bpp":
+        return row | {"found": lrfjax.bits_per_pixel(image.shape, encoded)}
+    return row | {"found": float(lrfjax.psnr(image, lrfjax.decode(encoded)))}
 
 
 def deviation(row: Row) -> float:

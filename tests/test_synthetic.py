@@ -1,5 +1,7 @@
 """Content without the statistics of photographs: patterns, text and noise gain from quality too."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -53,15 +55,34 @@ CONTENT = {
 }
 
 
-def psnr_by_quality(image, qualities=QUALITIES, **settings):
-    """Return the PSNR of the default codec at each quality, over all channels."""
+LUCK = 42.0
+"""PSNR in dB up to which it has to rise. Coarse steps may hit a single gray level exactly."""
+
+CODECS = {
+    "dictionaries": lrfjax.imf_encode,
+    "learned": partial(lrfjax.imf_encode, dictionary="learned"),
+    "svd": lrfjax.svd_encode,
+    "nmf": lrfjax.nmf_encode,
+    "classic svd": partial(lrfjax.svd_encode, color_space="RGB"),
+}
+
+
+def psnr_by_quality(image, qualities=QUALITIES, encode=lrfjax.imf_encode, **settings):
+    """Return the PSNR of a codec at each quality, over all channels."""
     peak = np.iinfo(image.dtype).max
     found = []
     for quality in qualities:
-        decoded = lrfjax.decode(lrfjax.imf_encode(image, quality=quality, **settings))
+        decoded = lrfjax.decode(encode(image, quality=quality, **settings))
         error = np.mean(np.square(image.astype(float) - decoded))
         found.append(10 * np.log10(peak**2 / max(error, 1e-4)))
     return np.array(found)
+
+
+def check_rise(values, end=45.0):
+    """Check that PSNR rises with quality, but for luck, and what it ends at."""
+    best = np.maximum.accumulate(np.minimum(values, LUCK))
+    assert np.all(values >= best - SLACK)
+    assert values[-1] > end
 
 
 @pytest.mark.parametrize("name", CONTENT)
@@ -76,6 +97,44 @@ def test_quality_pays_at_any_effort(effort):
     values = psnr_by_quality(CONTENT["board of 2"], effort=effort)
     assert np.all(np.diff(values) >= -SLACK)
     assert values[-1] > 45
+
+
+@pytest.mark.parametrize("codec", ["learned", "svd", "classic svd"])
+@pytest.mark.parametrize("name", ["board of 2", "dither", "text", "screenshot", "gradient"])
+def test_quality_pays_with_a_learned_v(name, codec):
+    check_rise(psnr_by_quality(CONTENT[name], (0, 50, 80, 100), CODECS[codec]))
+
+
+@pytest.mark.parametrize("codec", ["learned", "svd"])
+@pytest.mark.parametrize("name", ["board of 2", "text", "screenshot"])
+def test_quality_pays_with_a_learned_v_in_16_bits(name, codec):
+    image = 257 * CONTENT[name].astype(np.uint16)
+    check_rise(psnr_by_quality(image, (0, 50, 80, 90, 100), CODECS[codec]), 60)
+
+
+@pytest.mark.parametrize("codec", ["learned", "svd"])
+def test_a_pattern_inside_a_photograph_is_kept_with_a_learned_v(photo, codec):
+    image = photo[:64, :64].copy()
+    image[:32, :32] = CONTENT["board of 2"][:32, :32, None]
+    check_rise(psnr_by_quality(image, (0, 50, 80, 100), CODECS[codec]))
+    check_rise(psnr_by_quality(deep(image), (50, 90, 100), CODECS[codec]), 55)
+
+
+def test_nmf_gains_up_to_what_32_columns_hold(photo):
+    """Few non-negative columns hold a pattern exactly, but this photograph to 30 dB only."""
+    for image in (photo[:64, :64, 1], deep(photo[:64, :64, 1])):
+        check_rise(psnr_by_quality(image, (0, 40, 80, 90, 100), CODECS["nmf"]), 30)
+    board_of_2 = 257 * CONTENT["board of 2"].astype(np.uint16)
+    check_rise(psnr_by_quality(board_of_2, (0, 40, 80, 90, 100), CODECS["nmf"]))
+
+
+def test_large_patches_reach_high_psnr(photo):
+    """A column of V has the norm that its length needs, and products stay in 32 bits."""
+    values = psnr_by_quality(photo[:64, :64], (80, 100), CODECS["svd"], patch_size=(32, 32))
+    check_rise(values)
+    check_rise(
+        psnr_by_quality(deep(photo[:64, :64]), (80, 100), CODECS["svd"], patch_size=(32, 32))
+    )
 
 
 def test_a_pattern_inside_a_photograph_is_kept(photo):

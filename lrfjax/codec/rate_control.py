@@ -27,11 +27,13 @@ MAX_WEIGHT = 64.0
 """The largest weight of the Lagrange multiplier where the dial alone does not meet a target."""
 
 MAX_ATTEMPTS = 40
-"""The most encodings of one search. It is a safety net: brackets are empty before."""
+"""The most encodings of a search. It is a safety net: brackets are empty before."""
 
 _RATE_TOLERANCE, _PSNR_TOLERANCE = 0.02, 0.1
 # A bracket of the logarithm of the dial is empty below this width.
 _LEAST_WIDTH = 0.002
+# The dials around a jump that are tried last.
+_CHANGES = tuple(1 + sign * share / 100 for share in range(1, 11) for sign in (1, -1))
 # The rate is roughly proportional to step^-0.9 and to lagrangian^-0.15.
 _EXPONENT = 6
 _RATE_SLOPE, _PSNR_SLOPE = -0.9, -5.0
@@ -160,7 +162,8 @@ def _meet(
     """Return the attempts to meet a target: over the dial, and then over the weight if need be.
 
     The value may jump across the target at some dial, for instance where a column is dropped. Then
-    the dial stays on the finer side of the jump, and the weight lowers the value from there.
+    the dial stays on the finer side of the jump, and the weight lowers the value from there. If it
+    jumps, too, the value of neighbouring dials may be a better one by chance.
     """
     # Start in the middle of the usual range.
     dials = _Search(math.log(MIN_DIAL), math.log(MAX_DIAL), aim, slope, math.log(16 * 30.0))
@@ -170,6 +173,10 @@ def _meet(
         weights = _Search(0.0, math.log(MAX_WEIGHT), aim, slope / _EXPONENT)
         weights.add(0.0, dials.above[1])
         found += _run(weights, lambda x: encode(dial, math.exp(x)), transform, is_met)
+        for change in _CHANGES:
+            if is_met(found[-1].value):
+                break
+            found.append(encode(min(max(dial * change, MIN_DIAL), MAX_DIAL), 1.0))
     return found
 
 
@@ -193,7 +200,8 @@ class _Search:
     """The search for the place where a decreasing function, nearly a line, meets an aim.
 
     While all points are on one side of the aim, the next one follows the slope. Then the bracket
-    shrinks by secants, and by bisection wherever a secant shrank it by less than a half.
+    shrinks by secants. They keep away from its ends, by a wider margin if it hardly shrank in the
+    last step.
 
     Args:
         low, high: range of the argument.
@@ -227,9 +235,9 @@ class _Search:
             self.below = x, y
         if self.above and self.below:
             (x0, y0), (x1, y1) = self.above, self.below
-            is_slow = x1 - x0 > 0.5 * self._width
+            margin = 0.05 if x1 - x0 < 0.6 * self._width else 0.4
             self._width = x1 - x0
-            share = 0.5 if is_slow else min(max((y0 - self.aim) / (y0 - y1), 0.05), 0.95)
+            share = min(max((y0 - self.aim) / (y0 - y1), margin), 1 - margin)
             self.x = x0 + share * self._width
             self.is_open = self._width > _LEAST_WIDTH
             return
