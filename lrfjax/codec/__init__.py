@@ -18,6 +18,7 @@ Parts of the default pipeline:
 
 - ``tiles``: rows of patches that are coded independently.
 - ``dictionary_choice``: the choice of a dictionary for each patch by rate and distortion.
+- ``learned_plan``: the rank, the norm and the scale of a learned factorization.
 - ``rate_control``: the search for the step of a target size or PSNR.
 - ``parallel``: threads over tiles.
 

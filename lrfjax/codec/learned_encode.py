@@ -19,7 +19,7 @@ from lrfjax.codec.dictionary_encode import DEBLOCKING, squared_error
 from lrfjax.codec.entropy.ans import SymbolEncoder
 from lrfjax.codec.entropy.factor_coder import DecidingSource, EncodingSource, walk
 from lrfjax.codec.layout import Layout
-from lrfjax.codec.learned_plan import Plan, fit_scale, plan_of
+from lrfjax.codec.learned_plan import Plan, Spectrum, fit_scale, plan_of
 from lrfjax.codec.planes import FRACTION_BITS, plane_weights, rotation_of, to_patches
 from lrfjax.codec.quantize import IntegerFactors, Range, host_factors
 from lrfjax.errors import InputError
@@ -84,6 +84,8 @@ class ImageEncoder:
         if rank is not None:
             ranks = [min(rank, limit)] + [min(max(rank // 2, 1), limit)] * (num_planes - 1)
         self.ranks = ranks
+        # V of NMF by plane and rank: it does not depend on the step.
+        self._columns: dict[tuple[int, int], np.ndarray] = {}
 
     @functools.cached_property
     def _matrices(self) -> list[np.ndarray]:
@@ -157,21 +159,24 @@ class ImageEncoder:
         )
         return EncodedImage(header, tuple(factors), out.finish())
 
+    @functools.cached_property
+    def _spectra(self) -> list[Spectrum]:
+        """What the plan of each plane depends on, besides the step."""
+        out = []
+        for plane, (x, (us, _)) in enumerate(zip(self._matrices, self._svds, strict=True)):
+            if self.method == "nmf":
+                lifted, _ = self._lifted(plane)
+                peak = np.sqrt(np.square(lifted).sum(axis=1).max())
+            else:
+                peak = np.abs(us).max()
+            energies = np.square(us).mean(axis=0, dtype=np.float64)
+            total = np.square(x).sum(axis=1).mean(dtype=np.float64)
+            out.append(Spectrum(energies, float(total), float(peak), x.shape[1]))
+        return out
+
     def _plan(self, plane: int, step: float) -> Plan:
         """Return the plan of a plane for a step in 1/16 gray levels."""
-        x, (us, _) = self._matrices[plane], self._svds[plane]
-        rows = self._lifted(plane)[0] if self.method == "nmf" else us
-        peak = float(np.sqrt(np.square(rows).sum(axis=1).max()))
-        if self.method != "nmf":
-            peak = float(np.abs(us).max())
-        return plan_of(
-            np.square(us).mean(axis=0, dtype=np.float64),
-            float(np.square(x).mean(dtype=np.float64)) * x.shape[1],
-            peak,
-            x.shape[1],
-            step,
-            self.depth,
-        )
+        return plan_of(self._spectra[plane], step, self.depth)
 
     def _factorize(
         self, plane: int, plan: Plan, weight: float = 1.0
@@ -209,9 +214,10 @@ class ImageEncoder:
     ) -> tuple[np.ndarray, np.ndarray, int]:
         lifted, offset = self._lifted(plane)
         scale, rank, norm = plan.gray_scale(self.depth), plan.rank, plan.norm
-        _, v = host_factors(nmf(lifted, rank, num_iters=self.num_iters, record=()))
-        norms = np.linalg.norm(v, axis=0)
-        v = np.rint(norm * v / np.maximum(norms, 1e-30))
+        if (plane, rank) not in self._columns:
+            _, v = host_factors(nmf(lifted, rank, num_iters=self.num_iters, record=()))
+            self._columns[plane, rank] = v / np.maximum(np.linalg.norm(v, axis=0), 1e-30)
+        v = np.rint(norm * self._columns[plane, rank])
         # Solve for U again with the quantized V: first real, then integer.
         start = Factors(jnp.asarray(lifted @ v / norm**2), jnp.asarray(v, jnp.float32))
         real = factorize(

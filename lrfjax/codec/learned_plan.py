@@ -62,29 +62,42 @@ class Plan:
         return step / self.step
 
 
-def plan_of(
-    energies: np.ndarray, total: float, peak: float, length: int, step: float, depth: int
-) -> Plan:
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """What the plan of a plane depends on, besides the step; lengths in gray levels.
+
+    Attributes:
+        energies: mean squares of the columns of U S, in falling order.
+        total: mean squared norm of the rows of X.
+        peak: largest magnitude that U S may have.
+        length: length of the columns of V.
+    """
+
+    energies: np.ndarray
+    total: float
+    peak: float
+    length: int
+
+
+def plan_of(spectrum: Spectrum, step: float, depth: int) -> Plan:
     """Return the plan with the smallest step from ``step`` on whose products stay in range.
 
     Args:
-        energies: mean squares of the columns of U S, in squared gray levels, in falling order.
-        total: mean squared norm of the rows of X.
-        peak: largest magnitude of U S.
-        length: length of the columns of V.
+        spectrum: spectrum of the plane.
         step: step in 1/16 gray levels.
         depth: bits per channel, 8 or 16.
     """
+    length = spectrum.length
     # Pixels are rounded in the end.
     rounding = length / 12 / (1 if depth == 8 else 257) ** 2
     while True:
         gray = step / 16
-        rank = max(int(np.count_nonzero(np.sqrt(energies) > _WEAKEST * gray)), 1)
-        kept = float(energies[:rank].sum())
-        others = max(total - kept, 0.0) + rank * gray**2 / 12 + rounding
+        rank = max(int(np.count_nonzero(np.sqrt(spectrum.energies) > _WEAKEST * gray)), 1)
+        kept = float(spectrum.energies[:rank].sum())
+        others = max(spectrum.total - kept, 0.0) + rank * gray**2 / 12 + rounding
         least = math.sqrt(kept * (length - rank) / (12 * _ROUNDING_LOSS * others))
         norm = LEAST_NORM << max(math.ceil(math.log2(max(least, 1) / LEAST_NORM)), 0)
-        largest = math.ceil(_HEADROOM * peak / gray) + 2
+        largest = math.ceil(_HEADROOM * spectrum.peak / gray) + 2
         if largest <= MAX_ENTRY and largest * norm * rank <= LARGEST_PRODUCT:
             return Plan(step, rank, norm, largest)
         # Whole steps, so that all finer ones end at the same.
