@@ -30,7 +30,7 @@ class Counted:
 
     def __call__(self, dial, weight):
         assert MIN_DIAL <= dial <= MAX_DIAL * (1 + 1e-9)
-        assert 1 <= weight <= MAX_WEIGHT * (1 + 1e-9)
+        assert 1 / (1 + 1e-9) <= weight * MAX_WEIGHT <= MAX_WEIGHT**2 * (1 + 1e-9)
         self.calls += 1
         value = self.function(dial) * weight**-self.exponent
         return Attempt(value, value)
@@ -79,6 +79,15 @@ def test_a_rate_with_steps_is_met_by_the_weight(target, height, width, exponent)
     if size(MAX_DIAL) < 0.9 * target and size(MIN_DIAL) > 1.1 * target:
         assert 0.98 * target <= meet_bytes(attempt, target) <= target
         assert attempt.calls <= MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("side", [max, min])
+def test_the_weight_meets_a_rate_from_either_side_of_a_jump(side):
+    def encode(dial, weight):
+        value = (1000 if dial < 300 else 500) * side(weight, 1.0) ** -0.15
+        return Attempt(value, value)
+
+    assert 0.98 * 700 <= meet_bytes(encode, 700.0) <= 700
 
 
 def test_a_search_goes_on_until_its_bracket_is_empty():

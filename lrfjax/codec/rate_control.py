@@ -24,7 +24,8 @@ LAGRANGIAN = 0.12
 """The Lagrange multiplier of the rate at an integer dial, in squared steps per bit."""
 
 MAX_WEIGHT = 64.0
-"""The largest weight of the Lagrange multiplier where the dial alone does not meet a target."""
+"""The largest weight of the Lagrange multiplier, and the inverse of the least one. Weights other
+than 1 are for targets that the dial alone does not meet."""
 
 MAX_ATTEMPTS = 40
 """The most encodings of a search. It is a safety net: brackets are empty before."""
@@ -78,7 +79,7 @@ class Attempt(Generic[T]):
 
 
 Encode = Callable[[float, float], Attempt[T]]
-"""A function from a dial and a weight of the Lagrange multiplier, at least 1, to an attempt."""
+"""A function from a dial and a weight of the Lagrange multiplier to an attempt."""
 
 
 def meet_bytes(encode: Encode[T], target: float) -> T:
@@ -162,21 +163,30 @@ def _meet(
     """Return the attempts to meet a target: over the dial, and then over the weight if need be.
 
     The value may jump across the target at some dial, for instance where a column is dropped. Then
-    the dial stays on the finer side of the jump, and the weight lowers the value from there. If it
-    jumps, too, the value of neighbouring dials may be a better one by chance.
+    the dial stays on either side of the jump, and the weight moves the value towards the target.
+    If it jumps, too, the value of neighbouring dials may be a better one by chance.
     """
     # Start in the middle of the usual range.
     dials = _Search(math.log(MIN_DIAL), math.log(MAX_DIAL), aim, slope, math.log(16 * 30.0))
     found = _run(dials, lambda x: encode(math.exp(x), 1.0), transform, is_met)
-    if dials.above and dials.below and not is_met(found[-1].value):
-        dial = math.exp(dials.above[0])
-        weights = _Search(0.0, math.log(MAX_WEIGHT), aim, slope / _EXPONENT)
-        weights.add(0.0, dials.above[1])
-        found += _run(weights, lambda x: encode(dial, math.exp(x)), transform, is_met)
-        for change in _CHANGES:
-            if is_met(found[-1].value):
-                break
-            found.append(encode(min(max(dial * change, MIN_DIAL), MAX_DIAL), 1.0))
+    if is_met(found[-1].value) or not (dials.above and dials.below):
+        return found
+    most = math.log(MAX_WEIGHT)
+    for (x, y), low, high in ((dials.above, 0.0, most), (dials.below, -most, 0.0)):
+        weights = _Search(low, high, aim, slope / _EXPONENT)
+        weights.add(0.0, y)
+
+        def weighted(logarithm: float, dial: float = math.exp(x)) -> Attempt[T]:
+            return encode(dial, math.exp(logarithm))
+
+        found += _run(weights, weighted, transform, is_met)
+        if is_met(found[-1].value):
+            return found
+    dial = math.exp(dials.above[0])
+    for change in _CHANGES:
+        found.append(encode(min(max(dial * change, MIN_DIAL), MAX_DIAL), 1.0))
+        if is_met(found[-1].value):
+            break
     return found
 
 
