@@ -102,7 +102,9 @@ def test_quality_pays_at_any_effort(effort):
 @pytest.mark.parametrize("codec", ["learned", "svd", "classic svd"])
 @pytest.mark.parametrize("name", ["board of 2", "dither", "text", "screenshot", "gradient"])
 def test_quality_pays_with_a_learned_v(name, codec):
-    check_rise(psnr_by_quality(CONTENT[name], (0, 50, 80, 100), CODECS[codec]))
+    values = psnr_by_quality(CONTENT[name], (0, 50, 80, 100), CODECS[codec])
+    # The classic codec has 8 bits for an entry of V, the others as many as they need.
+    check_rise(values, 45 if codec == "classic svd" else 55)
 
 
 @pytest.mark.parametrize("codec", ["learned", "svd"])

@@ -83,8 +83,9 @@ def imf_encode(
             gets half, or one per matrix.
         target_bpp: upper limit on the bits of the file per pixel, met within 2 % unless the image
             is very small or takes less at the smallest step. Default pipeline only.
-        target_psnr: PSNR in dB over all channels but alpha, met within 0.1 dB. An image that
-            exceeds it at the largest step gets that step. Default pipeline only.
+        target_psnr: PSNR in dB over all channels but alpha, met within 0.1 dB. A target that no
+            file meets is refused; the error states the nearest PSNRs. An image that exceeds the
+            target at the largest step gets that step. Default pipeline only.
         effort: search effort from 1 (fast) to 3 (slow), for ``dictionary="dct"``. More effort saves
             bits; decoding time does not change.
         dictionary: ``"dct"`` for the fixed dictionaries, or ``"learned"`` to solve for V and store
