@@ -103,7 +103,7 @@ def meet_bytes(encode: Encode[T], target: float) -> T:
         math.log,
         # Aim slightly below the target, so that rounding does not exceed it.
         math.log(target * (1 - 0.3 * _RATE_TOLERANCE)),
-        lambda value: (1 - _RATE_TOLERANCE) * target <= value <= target,
+        lambda value, _: (1 - _RATE_TOLERANCE) * target <= value <= target,
         slope=_RATE_SLOPE,
     )
     fitting = [a for a in found if a.value <= target]
@@ -133,7 +133,7 @@ def meet_psnr(encode: Encode[T], target: float) -> T:
         # The PSNR of nearly lossless images jumps to infinity, so cap it above the target.
         lambda value: min(value, target + 10),
         target,
-        lambda value: abs(value - target) <= 0.6 * _PSNR_TOLERANCE,
+        lambda value, share: abs(value - target) <= share * _PSNR_TOLERANCE,
         slope=_PSNR_SLOPE,
     )
     nearest = min(found, key=lambda a: abs(a.value - target))
@@ -157,7 +157,7 @@ def _meet(
     encode: Encode[T],
     transform: Callable[[float], float],
     aim: float,
-    is_met: Callable[[float], bool],
+    is_near: Callable[[float, float], bool],
     *,
     slope: float,
 ) -> list[Attempt[T]]:
@@ -166,11 +166,26 @@ def _meet(
     The value may jump across the target at some dial, for instance where a column is dropped. Then
     the dial stays on either side of the jump, and the weight moves the value towards the target.
     If it jumps, too, the value of neighbouring dials may be a better one by chance.
+
+    Args:
+        encode: see ``meet_bytes``.
+        transform: monotone function of the value that is nearly a line over the logarithm of the
+            dial.
+        aim: transformed value that is searched for.
+        is_near: whether a value is within a share of the tolerance. The search over the dial aims
+            at a part of it only, since that takes few attempts.
+        slope: expected slope of the transformed value.
     """
     # Start in the middle of the usual range.
     dials = _Search(math.log(MIN_DIAL), math.log(MAX_DIAL), aim, slope, math.log(16 * 30.0))
-    found = _run(dials, lambda x: encode(math.exp(x), 1.0), transform, is_met)
-    if is_met(found[-1].value) or not (dials.above and dials.below):
+    found = _run(
+        dials, lambda x: encode(math.exp(x), 1.0), transform, lambda value: is_near(value, 0.6)
+    )
+
+    def is_met(value: float) -> bool:
+        return is_near(value, 1.0)
+
+    if any(is_met(a.value) for a in found) or not (dials.above and dials.below):
         return found
     most = math.log(MAX_WEIGHT)
     for (x, y), low, high in ((dials.above, 0.0, most), (dials.below, -most, 0.0)):
