@@ -26,7 +26,14 @@ from lrfjax.codec.decode import (
 from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
 from lrfjax.codec.pil import pil_decode, pil_encode
 from lrfjax.codec.sweep import imf_sweep, svd_sweep
-from lrfjax.errors import FormatError, InputError, InputTypeError, LrfError, SolverError
+from lrfjax.errors import (
+    FitWarning,
+    FormatError,
+    InputError,
+    InputTypeError,
+    LrfError,
+    SolverError,
+)
 from lrfjax.evaluation.bjontegaard import bd_psnr, bd_rate
 from lrfjax.evaluation.convergence import (
     SweepTimes,
@@ -54,6 +61,7 @@ from lrfjax.solvers.factorize import factorize, imf, nmf, reconstruct, svd
 from lrfjax.solvers.gradient import factorize_gradient
 from lrfjax.solvers.rank_selection import rank_for_error, rank_for_ratio
 from lrfjax.solvers.sharding import shard_batch, shard_rows
+from lrfjax.solvers.transform import transform
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Factors, History, Result, Status
 
@@ -64,6 +72,7 @@ __all__ = [
     "Box",
     "Constraint",
     "Factors",
+    "FitWarning",
     "FormatError",
     "History",
     "InputError",
@@ -124,6 +133,7 @@ __all__ = [
     "svd_sweep",
     "sweeps_to",
     "time_sweeps",
+    "transform",
     "truncated_svd",
     "vis_collage",
     "vis_image",

@@ -41,16 +41,28 @@ def at_hand(x: Any) -> Any:
 
 
 def real_array(name: str, x: Any) -> Any:
-    """Return ``x`` as a NumPy or JAX array of real numbers.
+    """Return ``x`` as a NumPy or JAX array of real numbers; booleans become 0 and 1.
 
     Raises:
-        InputTypeError: if ``x`` is not such an array; booleans and complex numbers are refused.
+        InputTypeError: if ``x`` is not such an array: complex numbers, sparse matrices, or a mask
+            that would be lost.
     """
+    if type(x).__module__.startswith(("scipy.sparse", "jax.experimental.sparse")):
+        way = "toarray" if hasattr(x, "toarray") else "todense"
+        raise InputTypeError(
+            f"{name} must be a dense array, got a sparse {type(x).__name__}: pass {name}.{way}()"
+        )
+    if np.ma.is_masked(x):
+        raise InputTypeError(
+            f"{name} must be without a mask here, got a masked array: pass its data and weights"
+        )
     if not isinstance(x, jax.Array):
         try:
             x = np.asarray(x)
         except (ValueError, TypeError) as error:
             raise InputTypeError(f"{name} must be an array, got {type(x).__name__}") from error
+    if x.dtype == bool:
+        return x.astype(np.uint8)
     if not (jnp.issubdtype(x.dtype, jnp.integer) or jnp.issubdtype(x.dtype, jnp.floating)):
         raise InputTypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
     return x
@@ -127,16 +139,19 @@ def _finite_on_devices(name: str, x: Array, given: Any) -> None:
 
 
 def prng_key(name: str, key: Any) -> Array:
-    """Return ``key`` if it is one JAX PRNG key, of the new or the old style.
+    """Return one JAX PRNG key, of the new or the old style; an integer seed becomes one.
 
     Raises:
+        InputError: if a seed is negative or above 2^63 - 1.
         InputTypeError: if ``key`` is something else, or an array of keys.
     """
+    if isinstance(key, numbers.Integral) and not isinstance(key, bool):
+        return jax.random.key(integer(name, key, 0, 2**63 - 1))
     dtype, shape = getattr(key, "dtype", None), np.shape(key)
     is_new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
     is_old = dtype == np.uint32 and len(shape) == 1 and shape[0] in (2, 4)
     if not (is_new or is_old):
-        raise InputTypeError(f"{name} must be one JAX PRNG key, got {key!r}")
+        raise InputTypeError(f"{name} must be one JAX PRNG key or an integer, got {key!r}")
     return key
 
 

@@ -21,3 +21,7 @@ class FormatError(LrfError, ValueError):
 
 class SolverError(LrfError, RuntimeError):
     """A factorization ended in ``Status.FAILED``, and the caller needs its factors."""
+
+
+class FitWarning(UserWarning):
+    """A factorization is valid and almost certainly not what was meant; the message says why."""

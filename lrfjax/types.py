@@ -1,16 +1,25 @@
 """The data types that all layers share: ``Factors``, ``History``, ``Result`` and ``Status``.
 
 Every solver returns a ``Result``. The first three are frozen dataclasses registered with JAX, so
-they pass through ``jit``, ``vmap`` and ``tree.map`` like any other pytree.
+they pass through ``jit``, ``vmap`` and ``tree.map`` like any other pytree. Two of them are equal
+only if they are the same object; ``jax.tree.map`` compares their arrays.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 from jax import Array, export
+
+from lrfjax import summary
+from lrfjax.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class Status(enum.IntEnum):
@@ -25,7 +34,7 @@ class Status(enum.IntEnum):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Factors:
     """A pair of factors, X ~ scale * U V^T + offset.
 
@@ -41,9 +50,18 @@ class Factors:
     scale: Array | None = None
     offset: Array | None = None
 
+    def __repr__(self) -> str:
+        rows = [("U", summary.shape_text(self.u)), ("V", summary.shape_text(self.v))]
+        rows += [
+            (name, summary.span_text(value))
+            for name, value in (("scale", self.scale), ("offset", self.offset))
+            if value is not None and summary.is_at_hand(value)
+        ]
+        return summary.as_line("Factors", rows)
+
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class History:
     """The convergence history of a solver.
 
@@ -86,9 +104,54 @@ class History:
     v_change: Array | None = None
     factors: Factors | None = None
 
+    def __repr__(self) -> str:
+        rows = [("entries", summary.shape_text(self.sweeps))]
+        if summary.is_at_hand(self.relative_error) and np.ndim(self.relative_error):
+            ends = (summary.span_text(np.asarray(self.relative_error)[..., k]) for k in (0, -1))
+            rows.append(("relative error", " -> ".join(ends)))
+        named = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        return summary.as_line("History", [*rows, ("fields", " ".join(named))])
+
+    def to_dict(self) -> dict[str, np.ndarray]:
+        """Return the recorded scalars of one problem by name, cut to the sweeps that were done.
+
+        Returns:
+            NumPy arrays of shape (entries,); fields that are None, and the factors, are left out.
+
+        Raises:
+            InputError: the history of a batch.
+
+        Example:
+            >>> import numpy as np, lrfjax
+            >>> x = np.outer([1, 2, 3, 4], [5, -2, 0, 1])
+            >>> lrfjax.imf(x, rank=1, num_iters=50).history.to_dict()["sweeps"]
+            array([0, 1, 2], dtype=int32)
+        """
+        sweeps = np.asarray(self.sweeps)
+        if sweeps.ndim != 1:
+            raise InputError(
+                f"history must be that of one problem, got a batch of shape {sweeps.shape[:-1]}: "
+                "pick one with jax.tree.map(lambda a: a[k], history)"
+            )
+        end = int(np.argmax(sweeps == sweeps[-1])) + 1
+        names = [field.name for field in fields(self) if field.name != "factors"]
+        values = {name: getattr(self, name) for name in names}
+        return {k: np.asarray(value)[:end] for k, value in values.items() if value is not None}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return ``to_dict`` as a data frame with the sweeps as its index; needs pandas.
+
+        Raises:
+            InputError: the history of a batch.
+            ImportError: pandas is not installed.
+        """
+        import pandas
+
+        return pandas.DataFrame(self.to_dict()).set_index("sweeps")
+
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """The result of every solver.
 
@@ -106,6 +169,54 @@ class Result:
     num_iters: Array
     status: Array
     restarts: History | None = None
+
+    @property
+    def converged(self) -> Array:
+        """Whether a tolerance was met or a sweep changed nothing, bool, shape (...)."""
+        return self.status == Status.CONVERGED
+
+    @property
+    def status_name(self) -> Any:
+        """The status in words: a str, or an array of str for a batch.
+
+        Example:
+            >>> import numpy as np, lrfjax
+            >>> lrfjax.imf(np.ones((4, 3)), rank=1).status_name
+            'converged'
+        """
+        status = np.asarray(self.status)
+        names = np.array([kind.name.lower().replace("_", " ") for kind in Status])[status]
+        return str(names) if names.ndim == 0 else names
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [
+            ("U", summary.shape_text(self.factors.u)),
+            ("V", summary.shape_text(self.factors.v)),
+        ]
+        if not summary.is_at_hand((self.num_iters, self.status, self.history.relative_error)):
+            return rows
+        return [
+            *rows,
+            ("sweeps", summary.span_text(self.num_iters)),
+            ("relative error", summary.span_text(np.asarray(self.history.relative_error)[..., -1])),
+            ("status", summary.count_text(self.status_name)),
+        ]
+
+    def __repr__(self) -> str:
+        return summary.as_line("Result", self._rows())
+
+    def _repr_html_(self) -> str:
+        return summary.as_html("Result", self._rows())
+
+
+def factors_of(value: Any) -> Any:
+    """Return the factors of a ``Result``, and anything else as it is."""
+    return value.factors if isinstance(value, Result) else value
+
+
+def history_of(value: Any) -> Any:
+    """Return the history of a ``Result``, and anything else as it is."""
+    return value.history if isinstance(value, Result) else value
 
 
 # jax.export stores the structure of results by these names. No type has static fields.

@@ -30,6 +30,7 @@ from lrfjax.codec.quantize import (
 )
 from lrfjax.errors import InputError
 from lrfjax.solvers import factorize
+from lrfjax.solvers.fit_check import without_fit_warnings
 
 LayoutSettings = tuple[str, tuple[float, float], bool, tuple[int, int], str, int]
 Coded = tuple[container.LearnedHeader, bytes]
@@ -54,15 +55,16 @@ def imf(
     def solve(x: Array, rank: int) -> IntegerFactors:
         check_range(rank, limits)
         # The codec does not use the history, so it is recorded at the ends only.
-        result = factorize.imf(
-            x,
-            rank,
-            bounds=(limits.lower, limits.upper),
-            num_iters=num_iters,
-            init=init,
-            key=key,
-            record_every=max(num_iters, 1),
-        )
+        with without_fit_warnings():
+            result = factorize.imf(
+                x,
+                rank,
+                bounds=(limits.lower, limits.upper),
+                num_iters=num_iters,
+                init=init,
+                key=key,
+                record_every=max(num_iters, 1),
+            )
         u, v = host_factors(result)
         return IntegerFactors(u.astype(np.int32), v.astype(np.int32), limits, limits, Scale())
 

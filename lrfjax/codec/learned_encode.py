@@ -25,6 +25,7 @@ from lrfjax.codec.quantize import IntegerFactors, Range, host_factors
 from lrfjax.errors import InputError
 from lrfjax.solvers.constraints import IntegerBox, NonNegative
 from lrfjax.solvers.factorize import factorize, nmf, svd
+from lrfjax.solvers.fit_check import without_fit_warnings
 from lrfjax.types import Factors
 
 MAX_NMF_RANK = 32
@@ -131,7 +132,8 @@ class ImageEncoder:
         for plane, share in enumerate(self.weights):
             step = min(dial * share, container.MAX_STEP)
             plan = self._plan(plane, step)
-            v, targets, offset = self._factorize(plane, plan, weight)
+            with without_fit_warnings():
+                v, targets, offset = self._factorize(plane, plan, weight)
             u_source: EncodingSource
             has_signs = self.method != "nmf"
             if self.method == "svd":

@@ -12,14 +12,14 @@ import numpy as np
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
-from lrfjax.types import History, Result, Status
+from lrfjax.types import History, Result, Status, history_of
 
 
-def sweeps_to(history: History, relative_error: float) -> np.ndarray:
+def sweeps_to(history: History | Result, relative_error: float) -> np.ndarray:
     """Return the number of sweeps after which the relative error is first within a bound.
 
     Args:
-        history: history of one problem, or of a batch of any shape.
+        history: history of one problem, or of a batch of any shape, or a result with one.
         relative_error: the bound, at least 0.
 
     Returns:
@@ -38,9 +38,10 @@ def sweeps_to(history: History, relative_error: float) -> np.ndarray:
         (0, -1)
     """
     bound = checks.real("relative_error", relative_error, 0.0)
-    is_within = np.asarray(history.relative_error) <= bound
+    found: History = history_of(history)
+    is_within = np.asarray(found.relative_error) <= bound
     first = np.argmax(is_within, axis=-1)
-    sweeps = np.take_along_axis(np.asarray(history.sweeps), first[..., None], axis=-1)[..., 0]
+    sweeps = np.take_along_axis(np.asarray(found.sweeps), first[..., None], axis=-1)[..., 0]
     return np.where(is_within.any(axis=-1), sweeps, -1)
 
 

@@ -3,6 +3,7 @@
 Front doors:
 
 - ``factorize``: ``imf``, ``nmf``, ``svd``, the general ``factorize``, and ``reconstruct``.
+- ``transform``: U for a known V.
 - ``gradient``: ``factorize_gradient``, first-order comparators on optax.
 - ``rank_selection``: ranks from compression ratios and from relative errors.
 
@@ -13,6 +14,7 @@ Execution, from arguments to results:
 - ``planning``: the path from checked data to a plan, its run, and the trimmed result.
 - ``arguments``: argument checks, and conversion to the form that the solvers take.
 - ``bucketed``: padding to rank buckets, batches, restarts.
+- ``fit_check``: a warning where X does not suit integer bounds.
 - ``units``: scaling of X, weights and penalties, and of results back.
 - ``sharding``: placement of arrays on several devices, and solves that follow it.
 - ``sharded_svd``: the SVD of a matrix whose rows lie on several devices.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -51,11 +52,15 @@ def check_data(x: Any, weights: Any) -> tuple[Array, Array | None]:
     Args:
         x: shape (..., M, N). Entries of zero weight may have any value, including NaN.
         weights: numbers or booleans of shape (..., M, N), or (M, N) for all problems of a batch;
-            None for ones.
+            None for ones. Masked entries of a NumPy masked array have the weight 0.
 
     Returns:
         ``x`` with zeros where the weight is zero, and weights of the same shape and dtype, or None.
     """
+    if np.ma.is_masked(x):
+        known = ~np.ma.getmaskarray(x)
+        weights = known if weights is None else np.where(known, weights, 0)
+        x = np.ma.getdata(x)
     if weights is None:
         return checks.matrix("x", x), None
     x = checks.real_array("x", x)
@@ -204,16 +209,24 @@ def _pad_column_values(name: str, values: Any, *, width: int, bucket: int) -> An
     return pad(values, (0, bucket - width), mode="edge")
 
 
-def padded_width(rank: Any, limit: int, max_rank: int | None = None) -> int:
-    """Return the width of the factors: ``max_rank``, else ``rank``, or ``limit`` if traced."""
+def padded_width(rank: Any, limit: int | None, max_rank: int | None, default: int) -> int:
+    """Return the width of the factors: ``max_rank``, else ``rank``, or ``default`` if traced.
+
+    Args:
+        rank: rank, which may be traced.
+        limit: largest rank; None for any.
+        max_rank: width that is asked for, or None.
+        default: width for a traced rank.
+    """
+    most: float = math.inf if limit is None else limit
     if max_rank is not None:
-        limit = checks.integer("max_rank", max_rank, 1, limit)
+        most = checks.integer("max_rank", max_rank, 1, most)
     if checks.is_concrete(rank):
-        rank = checks.integer("rank", rank, 1, limit)
-        return rank if max_rank is None else limit
+        rank = checks.integer("rank", rank, 1, most)
+        return rank if max_rank is None else int(most)
     if rank.ndim != 0 or not jnp.issubdtype(rank.dtype, jnp.integer):
         raise InputTypeError(f"rank must be an integer scalar, got {rank.dtype}{rank.shape}")
-    return limit
+    return default if max_rank is None else int(most)
 
 
 def check_start(

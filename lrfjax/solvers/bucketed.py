@@ -49,17 +49,18 @@ from lrfjax.types import Factors, History, Result, Status
 _SMALLEST_BUCKET = 8
 
 
-def rank_bucket(rank: int, limit: int) -> int:
+def rank_bucket(rank: int, limit: int | None = None) -> int:
     """Return the number of columns to which a solver pads factors of a rank.
 
-    The number is a power of two, at least 8, capped at ``limit`` = min(M, N). All ranks of a
-    64-column matrix thus share four compilations.
+    The number is a power of two, at least 8, capped at ``limit``: min(M, N) for starts that have no
+    more columns. All ranks of a 64-column matrix thus share four compilations.
 
     Example:
         >>> [rank_bucket(r, 64) for r in (1, 8, 9, 33, 64)]
         [8, 8, 16, 64, 64]
     """
-    return min(max(_SMALLEST_BUCKET, 1 << (rank - 1).bit_length()), limit)
+    bucket = max(_SMALLEST_BUCKET, 1 << (rank - 1).bit_length())
+    return bucket if limit is None else min(bucket, limit)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from lrfjax.solvers.constraints import Constraint, IntegerBox, NonNegative, Real
 from lrfjax.solvers.front_door import front_door
 from lrfjax.solvers.planning import plan_and_solve
 from lrfjax.solvers.sharding import layout_of
-from lrfjax.types import Factors, Result
+from lrfjax.types import Factors, Result, factors_of
 
 
 @front_door
@@ -37,7 +37,7 @@ def imf(
     bounds: tuple[Any, Any] = (-16, 15),
     num_iters: int = 10,
     tol: float | Array = 0.0,
-    init: str | Factors = "svd",
+    init: str | Factors | Result = "svd",
     key: Array | None = None,
     record_every: int = 1,
     l1: Pair = 0.0,
@@ -60,11 +60,16 @@ def imf(
     are the paper's. ``init="balanced"`` reaches a far lower objective, and ``fit_scale`` with
     ``fit_offset`` a lower one again (``benchmarks/README.md``, Better minima).
 
+    The entries of X should be about as large as products of two integers within the bounds. Data in
+    [0, 1] would become zeros, and data in the millions would end at the bounds. ``fit_scale=True``
+    with ``init="balanced"`` finds the scale. A ``FitWarning`` tells if such a fit fails.
+
     Args:
         x: shape (..., M, N), real numbers. The computation is in float32, or in float64 for float64
             and 64-bit integers if x64 is on. ``x`` may lie on several devices, see ``shard_batch``
             and ``shard_rows``.
-        rank: number of columns, 1 to min(M, N). It may be traced: a new rank then compiles nothing,
+        rank: number of columns, at least 1, and at most min(M, N) for starts from an SVD (all but
+            ``"random"`` and given factors). It may be traced: a new rank then compiles nothing,
             and the factors have ``max_rank`` columns, zero from column ``rank`` on.
         bounds: (lower, upper), integers; either may be an array of shape (rank,), one bound for
             each column. The default is the paper's.
@@ -73,9 +78,10 @@ def imf(
             to the next. 0 stops only at a fixed point, where nothing changes.
         init: ``"svd"``, the paper's start: U S^(1/2) and V S^(1/2) of the truncated SVD, not
             rounded before the first sweep; ``"balanced"``, the same product with U and V scaled so
-            that rounding them costs least; ``"random"`` with a ``key``; or ``Factors`` to continue
-            from.
-        key: a JAX PRNG key, for ``init="random"``; all problems of a batch use the same draws.
+            that rounding them costs least; ``"random"`` with a ``key``; or ``Factors`` or a
+            ``Result`` to continue from.
+        key: a JAX PRNG key or an integer seed, for ``init="random"``; all problems of a batch use
+            the same draws.
         record_every: number of sweeps between two entries of the history, a divisor of
             ``num_iters``; static. The stopping tests run only when an entry is made. If only the
             factors matter, ``record_every=num_iters`` is faster.
@@ -106,6 +112,10 @@ def imf(
     Raises:
         InputError: a value out of range, an empty matrix, NaN or infinity.
         InputTypeError: a wrong type.
+
+    Warns:
+        FitWarning: a factor is all zero, or most of it lies at the bounds, and the fit is bad; not
+            inside ``jit``.
 
     Example:
         >>> import numpy as np
@@ -148,7 +158,7 @@ def nmf(
     *,
     num_iters: int = 100,
     tol: float | Array = 0.0,
-    init: str | Factors = "nndsvd",
+    init: str | Factors | Result = "nndsvd",
     key: Array | None = None,
     record_every: int = 1,
     l1: Pair = 0.0,
@@ -173,13 +183,14 @@ def nmf(
 
     Args:
         x: shape (..., M, N), non-negative real numbers.
-        rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
+        rank: number of columns; may be traced, see ``imf``.
         num_iters: largest number of sweeps; static.
         tol: stop when the objective falls by no more than this share from one entry of the history
             to the next; 0 turns the test off.
         init: ``"nndsvd"`` (Boutsidis and Gallopoulos, 2008), ``"svd"`` or ``"balanced"`` (clipped
-            at zero), ``"random"`` with a ``key``, or ``Factors`` to continue from.
-        key: a JAX PRNG key, for ``init="random"``; all problems of a batch use the same draws.
+            at zero), ``"random"`` with a ``key``, ``Factors`` or a ``Result`` to continue from.
+        key: a JAX PRNG key or an integer seed, for ``init="random"``; all problems of a batch use
+            the same draws.
         record_every: number of sweeps between two entries of the history, a divisor of
             ``num_iters``; static. The stopping tests run only when an entry is made. If only the
             factors matter, ``record_every=num_iters`` is faster.
@@ -270,7 +281,8 @@ def svd(x: Any, rank: int | Array) -> Result:
         0.6
     """
     x = checks.matrix("x", x)
-    width = padded_width(rank, min(x.shape[-2:]))
+    limit = min(x.shape[-2:])
+    width = padded_width(rank, limit, None, limit)
     live: Any = np.int32(width) if checks.is_concrete(rank) else rank
     if (layout := layout_of(x)) is not None:
         return bucketed.trim(bucketed.solve_svd(x, live, layout=layout), width)
@@ -286,7 +298,7 @@ def factorize(
     constraints: tuple[Constraint, Constraint] = (Real(), Real()),
     num_iters: int = 10,
     tol: float | Array = 0.0,
-    init: str | Factors = "svd",
+    init: str | Factors | Result = "svd",
     key: Array | None = None,
     record_every: int = 1,
     l1: Pair = 0.0,
@@ -327,17 +339,18 @@ def factorize(
 
     Args:
         x: shape (..., M, N), real numbers. Entries of zero weight may have any value, also NaN.
-        rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
+        rank: number of columns; may be traced, see ``imf``.
         constraints: constraints of U and of V. Bounds may be arrays of shape (rank,), one for each
             column.
         num_iters: largest number of sweeps; static.
         tol: stop when the objective falls by no more than this share from one entry of the history
             to the next; 0 turns the test off.
         init: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` with a ``key``, or ``Factors``
-            of shapes (..., M, rank) and (..., N, rank). Factors that violate a constraint are
-            projected on it, except for frozen columns. With weights, the named starts use X with
-            its gaps filled from the means of rows and columns.
-        key: a JAX PRNG key, for ``init="random"``; all problems of a batch use the same draws.
+            or a ``Result`` of shapes (..., M, rank) and (..., N, rank). Factors that violate a
+            constraint are projected on it, except for frozen columns. With weights, the named
+            starts use X with its gaps filled from the means of rows and columns.
+        key: a JAX PRNG key or an integer seed, for ``init="random"``; all problems of a batch use
+            the same draws.
         record_every: number of sweeps between two entries of the history, a divisor of
             ``num_iters``; static. The stopping tests run only when an entry is made. If only the
             factors matter, ``record_every=num_iters`` is faster.
@@ -345,7 +358,7 @@ def factorize(
             pair for U and V.
         l2: weight of the squares of the entries, likewise.
         frozen: for U and for V, which columns keep the values of ``init``: True for all, False for
-            none, or booleans of shape (rank,). To encode with a known dictionary, freeze V.
+            none, or booleans of shape (rank,). ``transform`` encodes rows with a known V.
         fit_scale: fit a scale of the product after each sweep. Both constraints must be boxes,
             since factors without bounds absorb the scale.
         fit_offset: fit an offset after each sweep.
@@ -404,12 +417,14 @@ def factorize(
     )
 
 
-def reconstruct(factors: Factors) -> Array:
+def reconstruct(result: Factors | Result) -> Array:
     """Return scale * U V^T + offset, shape (..., M, N), computed at full precision.
 
     Args:
-        factors: U of shape (..., M, R), V of shape (..., N, R). Integers are computed in float32.
+        result: U of shape (..., M, R), V of shape (..., N, R), or a result with these. Integers
+            are computed in float32.
     """
+    factors = factors_of(result)
     u, v = (
         part if jnp.issubdtype(part.dtype, jnp.floating) else part.astype(jnp.float32)
         for part in (jnp.asarray(factors.u), jnp.asarray(factors.v))

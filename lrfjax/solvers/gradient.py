@@ -33,7 +33,7 @@ from lrfjax.solvers.numerics import contract, power_of_two_near
 from lrfjax.solvers.problem import FactorModel, Models, Problem, State, prepare
 from lrfjax.solvers.sharding import refuse_checked_axes
 from lrfjax.solvers.units import Units
-from lrfjax.types import Factors, History, Result, Status
+from lrfjax.types import Factors, History, Result, Status, factors_of
 
 _STARTS = ("svd", "nndsvd", "random")
 
@@ -54,7 +54,7 @@ def factorize_gradient(
     constraint: Constraint | tuple[Constraint, Constraint] = NonNegative(),  # noqa: B008 (frozen)
     optimizer: optax.GradientTransformation | None = None,
     num_iters: int = 100,
-    init: str | Factors = "svd",
+    init: str | Factors | Result = "svd",
     key: Array | None = None,
     record_every: int = 1,
     record: Sequence[str] | None = None,
@@ -97,7 +97,8 @@ def factorize_gradient(
             of shapes (..., M, rank) and (..., N, rank). All are projected on the constraint, except
             that integers start from the latent start clamped to the box. The state of the optimizer
             is always fresh.
-        key: a JAX PRNG key, for ``init="random"``; all problems of a batch use the same draws.
+        key: a JAX PRNG key or an integer seed, for ``init="random"``; all problems of a batch use
+            the same draws.
         record_every: number of steps between two entries of the history, a divisor of
             ``num_iters``; static.
         record: names of the history fields to keep, see ``factorize``; static.
@@ -137,7 +138,7 @@ def factorize_gradient(
         )
     constraints = _check_constraints(constraint, rank, x.dtype)
     fields = check_record(record, _models(constraints))
-    start, given = _check_start(init, key, x.shape, rank, x.dtype)
+    start, given = _check_start(factors_of(init), key, x.shape, rank, x.dtype)
 
     # optax relies on the default promotion of dtypes.
     with jax.numpy_dtype_promotion("standard"):

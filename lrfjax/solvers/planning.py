@@ -27,8 +27,9 @@ from lrfjax.solvers.arguments import (
 )
 from lrfjax.solvers.column_kernel import kernel_for
 from lrfjax.solvers.constraints import Constraint
+from lrfjax.solvers.fit_check import warn_of_scale
 from lrfjax.solvers.sharding import layout_of, refuse_checked_axes
-from lrfjax.types import Factors, Result
+from lrfjax.types import Factors, Result, factors_of
 
 
 def plan_and_solve(
@@ -39,7 +40,7 @@ def plan_and_solve(
     constraints: tuple[Constraint, Constraint],
     num_iters: int,
     tol: float | Array,
-    init: str | Factors,
+    init: Any,
     key: Array | None,
     record_every: int,
     l1: Pair,
@@ -59,7 +60,10 @@ def plan_and_solve(
 ) -> Result:
     """Check all arguments except the data, plan the solve, run it, and cut off the padding."""
     refuse_checked_axes(x)
-    limit = min(x.shape[-2:])
+    init = factors_of(init)
+    # Only the starts from an SVD have no more columns than that.
+    has_limit = isinstance(init, str) and init != "random"
+    limit = min(x.shape[-2:]) if has_limit else None
     num_iters = checks.integer("num_iters", num_iters, 0)
     record_every = checks.integer("record_every", record_every, 1)
     if num_iters % record_every:
@@ -68,7 +72,7 @@ def plan_and_solve(
         )
     passes = check_passes(num_passes)
     is_traced = not checks.is_concrete(rank)
-    width = padded_width(rank, limit, max_rank)
+    width = padded_width(rank, limit, max_rank, min(x.shape[-2:]))
     bucket = bucketed.rank_bucket(width, limit)
     start, given = check_start(init, key, x.shape, width, bucket)
     models = make_models(constraints, l1, l2, frozen, x, width, bucket)
@@ -125,4 +129,7 @@ def plan_and_solve(
         models,
         plan=plan,
     )
-    return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
+    result = bucketed.trim(restore_batch(result, x.shape[:-2]), width)
+    if num_iters > 0 and not fit_scale and checks.is_concrete(result):
+        warn_of_scale(result, models)
+    return result

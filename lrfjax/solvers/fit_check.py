@@ -1,0 +1,80 @@
+"""A warning where X does not suit the bounds: an integer solver then converges to nothing."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lrfjax import checks
+from lrfjax.errors import FitWarning
+from lrfjax.solvers.constraints import IntegerBox
+from lrfjax.solvers.problem import Models
+from lrfjax.types import Result
+
+# A fit that leaves a quarter of the squared norm of X is no fit.
+_BAD_ERROR = 0.5
+# Between bounds this close, entries at the bounds are no sign of a wrong scale.
+_LEAST_WIDTH = 4
+# Frames up to the caller of a front door: this module, planning, the solver, and its decorators.
+_CALLER = 6
+
+
+@contextmanager
+def without_fit_warnings() -> Iterator[None]:
+    """Silence ``FitWarning`` for a caller that knows what it factorizes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        yield
+
+
+def warn_of_scale(result: Result, models: Models) -> None:
+    """Warn if a bad fit has a factor of zeros, or most entries of a factor at its bounds.
+
+    Args:
+        result: result of integer factors without a fitted scale, on the host or on one device.
+        models: models of U and of V.
+
+    Warns:
+        FitWarning: the message names the remedy.
+    """
+    errors = result.history.relative_error[..., -1]
+    if checks.lies_on_several_devices(errors) or not np.any(np.asarray(errors) > _BAD_ERROR):
+        return
+    is_bad = np.asarray(errors) > _BAD_ERROR
+    typical = float(np.median(np.asarray(errors)[is_bad]))
+    remedy = (
+        'init="balanced" with fit_scale=True finds the scale (and fit_offset=True the mean) of X; '
+        "or bring X to the range of products of two such integers"
+    )
+    for name, model in zip("uv", models, strict=True):
+        if not isinstance(model.constraint, IntegerBox) or model.frozen is not None:
+            continue
+        factor = np.asarray(getattr(result.factors, name))[is_bad]
+        if not factor.any():
+            warnings.warn(
+                f"all entries of {name} are 0 and the relative error is {typical:.2g}: X is too "
+                f"small for integer factors. {remedy}",
+                FitWarning,
+                stacklevel=_CALLER,
+            )
+            return
+        if (share := _share_at_bounds(factor, model.constraint)) > 0.5:
+            warnings.warn(
+                f"{share:.0%} of the entries of {name} lie at their bounds and the relative error "
+                f"is {typical:.2g}: X is too large for them. {remedy}, or widen the bounds",
+                FitWarning,
+                stacklevel=_CALLER,
+            )
+            return
+
+
+def _share_at_bounds(factor: np.ndarray, box: Any) -> float:
+    """Return the share of entries at a bound other than 0; 0 if the bounds are close."""
+    lower, upper = (np.atleast_1d(b)[: factor.shape[-1]] for b in (box.lower, box.upper))
+    if np.min(upper - lower) < _LEAST_WIDTH:
+        return 0.0
+    return float(np.mean((factor != 0) & ((factor == lower) | (factor == upper))))
