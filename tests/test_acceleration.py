@@ -20,6 +20,8 @@ from tests.problems import (
     objective_in_float64,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")
+
 X = np.random.default_rng(4).random(SHAPE).astype(np.float32)
 
 

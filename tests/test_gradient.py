@@ -263,9 +263,9 @@ ONES = (np.ones((4, 2), np.float32), np.ones((3, 2), np.float32))
         ({"init": 3}, lrfjax.InputTypeError, "init must be one of .* got 3"),
         ({"init": "random"}, lrfjax.InputError, "key must be given"),
         (
-            {"init": "random", "key": 0},
-            lrfjax.InputTypeError,
-            "key must be one JAX PRNG key, got 0",
+            {"init": "random", "key": -1},
+            lrfjax.InputError,
+            "key must be between 0 and .*, got -1",
         ),
         (
             {"init": lrfjax.Factors(ONES[1], ONES[0])},

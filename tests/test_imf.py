@@ -20,6 +20,8 @@ from tests.problems import (
     low_rank_integers,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")
+
 BOUNDS = [(-16, 15), (-4, 3), (0, 7), (-128, 127), (-1, 1), (2, 9)]
 
 

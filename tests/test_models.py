@@ -24,6 +24,8 @@ from tests.problems import (
     low_rank_integers,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")
+
 
 def _objective(x, factors, l1, l2):
     """Return the penalised objective of ``factorize`` in float64, for each problem of a batch."""

@@ -9,6 +9,8 @@ import lrfjax
 from lrfjax.solvers.affine import round_mean
 from tests.problems import BOX, RANK, SHAPE, SWEEPS
 
+pytestmark = [pytest.mark.unoptimized, pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")]
+
 X = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
 STARTS = lrfjax.Factors(
     np.random.default_rng(1).integers(-5, 6, (SHAPE[0], RANK)).astype(np.float32),

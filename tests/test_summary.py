@@ -10,6 +10,8 @@ from jax.experimental import sparse
 import lrfjax
 from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers
 
+pytestmark = pytest.mark.unoptimized
+
 X = low_rank_integers(3, 4, SHAPE, 4)
 
 

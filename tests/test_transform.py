@@ -9,6 +9,8 @@ import scipy.optimize
 import lrfjax
 from tests.problems import BOX
 
+pytestmark = pytest.mark.unoptimized
+
 RNG = np.random.default_rng(0)
 V = np.abs(RNG.normal(size=(12, 3))).astype(np.float32)
 X = np.abs(RNG.normal(size=(5, 12))).astype(np.float32)

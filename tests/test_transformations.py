@@ -9,6 +9,8 @@ import pytest
 import lrfjax
 from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers
 
+pytestmark = pytest.mark.unoptimized
+
 OPTIMIZER = optax.sgd(0.1)
 FIELDS = ("u_change", "factors")
 SOLVERS = {
@@ -89,6 +91,7 @@ def test_vmap_over_ranks(batch):
         assert np.allclose(row, errors(rank), rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")
 def test_a_sweep_over_ranks_bounds_and_tolerances_compiles_once_a_bucket(compilations):
     x = np.random.default_rng(0).integers(0, 256, (40, 24)).astype(np.float32)
     ranks = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16]

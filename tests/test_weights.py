@@ -17,6 +17,8 @@ from tests.problems import (
     low_rank_integers,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")
+
 KINDS = ("missing", "smooth", "wide")
 
 

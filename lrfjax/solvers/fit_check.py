@@ -41,17 +41,21 @@ def warn_of_scale(result: Result, models: Models) -> None:
     Warns:
         FitWarning: the message names the remedy.
     """
-    errors = result.history.relative_error[..., -1]
-    if checks.lies_on_several_devices(errors) or not np.any(np.asarray(errors) > _BAD_ERROR):
+    history = result.history.relative_error
+    # Frozen columns are the caller's choice.
+    if checks.lies_on_several_devices(history) or any(m.frozen is not None for m in models):
         return
-    is_bad = np.asarray(errors) > _BAD_ERROR
-    typical = float(np.median(np.asarray(errors)[is_bad]))
+    errors = np.asarray(history)[..., -1]
+    is_bad = errors > _BAD_ERROR
+    if not is_bad.any():
+        return
+    typical = float(np.median(errors[is_bad]))
     remedy = (
         'init="balanced" with fit_scale=True finds the scale (and fit_offset=True the mean) of X; '
         "or bring X to the range of products of two such integers"
     )
     for name, model in zip("uv", models, strict=True):
-        if not isinstance(model.constraint, IntegerBox) or model.frozen is not None:
+        if not isinstance(model.constraint, IntegerBox):
             continue
         factor = np.asarray(getattr(result.factors, name))[is_bad]
         if not factor.any():

@@ -64,7 +64,7 @@ def transform(
         >>> import numpy as np, lrfjax
         >>> v = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
         >>> u = transform(np.array([[3.0, 5.0, 4.0]]), v, constraint=lrfjax.NonNegative())
-        >>> print(np.round(u, 3))
+        >>> print(np.round(np.asarray(u), 3))
         [[3. 2.]]
     """
     given = factors_of(v)
