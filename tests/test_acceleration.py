@@ -20,7 +20,10 @@ from tests.problems import (
     objective_in_float64,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")
+pytestmark = [
+    pytest.mark.unoptimized,
+    pytest.mark.filterwarnings("ignore::lrfjax.FitWarning"),
+]
 
 X = np.random.default_rng(4).random(SHAPE).astype(np.float32)
 

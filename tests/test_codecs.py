@@ -74,7 +74,6 @@ def test_images_of_any_kind_come_back(way, size, photo):
 def test_settings_of_the_caller_change_nothing(photo):
     ways = {
         "dictionary": lambda: IMF(small(photo), quality=50),
-        "learned": lambda: lrfjax.svd_encode(small(photo), quality=50),
         "paper": lambda: IMF(small(photo), rank=8, **{**PAPER, "upsampling": "linear"}),
     }
     for encode in ways.values():

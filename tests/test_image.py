@@ -8,6 +8,8 @@ from PIL import Image
 
 from lrfjax.image import color, patches, resample
 
+pytestmark = pytest.mark.unoptimized
+
 # Each size compiles, so sizes are few: one, odd, even, prime, and a multiple of a patch.
 SIZES = [(1, 1), (1, 9), (7, 5), (16, 24), (17, 8), (40, 31)]
 

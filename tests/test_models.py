@@ -24,7 +24,10 @@ from tests.problems import (
     low_rank_integers,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")
+pytestmark = [
+    pytest.mark.unoptimized,
+    pytest.mark.filterwarnings("ignore::lrfjax.FitWarning"),
+]
 
 
 def _objective(x, factors, l1, l2):

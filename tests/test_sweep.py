@@ -12,6 +12,8 @@ from lrfjax.errors import InputTypeError
 from lrfjax.evaluation.methods import PAPER_IMF_QUALITIES, PAPER_SVD_SETTINGS
 from lrfjax.image.metrics import fidelity
 
+pytestmark = pytest.mark.unoptimized
+
 # Luma of 48 patches: ranks 1, 3, 7, which a single call pads to 8 and a sweep up to 40 to 32.
 QUALITIES = [0, 6, 15]
 

@@ -17,7 +17,10 @@ from tests.problems import (
     low_rank_integers,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")
+pytestmark = [
+    pytest.mark.unoptimized,
+    pytest.mark.filterwarnings("ignore::lrfjax.FitWarning"),
+]
 
 KINDS = ("missing", "smooth", "wide")
 
@@ -129,7 +132,7 @@ def test_what_is_missing_may_be_anything():
     mask = lrfjax.nmf(filled, RANK, num_iters=SWEEPS, weights=weights > 0, record=())
     assert np.array_equal(results[0].factors.u, mask.factors.u)
     on_device = lrfjax.nmf(
-        jnp.asarray(filled), RANK, num_iters=SWEEPS, weights=jnp.asarray(weights)
+        jnp.asarray(filled), RANK, num_iters=SWEEPS, weights=jnp.asarray(weights), record=()
     )
     assert np.array_equal(results[0].factors.u, on_device.factors.u)
     with pytest.raises(lrfjax.InputError, match="x must be finite"):
