@@ -57,8 +57,9 @@ from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psn
 from lrfjax.image.reading import Picture, read_image, read_picture
 from lrfjax.solvers.column_kernel import column_kernel
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
-from lrfjax.solvers.factorize import factorize, imf, nmf, reconstruct, svd
+from lrfjax.solvers.factorize import factorize, reconstruct
 from lrfjax.solvers.gradient import factorize_gradient
+from lrfjax.solvers.presets import imf, nmf, svd
 from lrfjax.solvers.rank_selection import rank_for_error, rank_for_ratio
 from lrfjax.solvers.sharding import shard_batch, shard_rows
 from lrfjax.solvers.transform import transform

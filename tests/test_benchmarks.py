@@ -95,7 +95,7 @@ def test_a_transposed_problem_costs_about_the_same(solver):
 @pytest.mark.parametrize("shape", [(48, 16), (16, 48), (20, 20), (6144, 64)])
 def test_the_passes_counted_are_those_that_nmf_does(shape, monkeypatch):
     told = {}
-    module = importlib.import_module("lrfjax.solvers.factorize")
+    module = importlib.import_module("lrfjax.solvers.presets")
     monkeypatch.setattr(module, "plan_and_solve", lambda *_, **kwargs: told.update(kwargs))
     lrfjax.nmf(np.ones(shape, np.float32), 4)
     assert told["num_passes"] == costs.default_passes(*shape)

@@ -29,7 +29,7 @@ from lrfjax.codec.quantize import (
     quantize,
 )
 from lrfjax.errors import InputError
-from lrfjax.solvers import factorize
+from lrfjax.solvers import presets
 from lrfjax.solvers.fit_check import without_fit_warnings
 
 LayoutSettings = tuple[str, tuple[float, float], bool, tuple[int, int], str, int]
@@ -56,7 +56,7 @@ def imf(
         check_range(rank, limits)
         # The codec does not use the history, so it is recorded at the ends only.
         with without_fit_warnings():
-            result = factorize.imf(
+            result = presets.imf(
                 x,
                 rank,
                 bounds=(limits.lower, limits.upper),
@@ -84,7 +84,7 @@ def svd(
 
     def solve(x: Array, rank: int) -> IntegerFactors:
         check_products(rank, bits)
-        return quantize(*host_factors(factorize.svd(x, rank)), bits)
+        return quantize(*host_factors(presets.svd(x, rank)), bits)
 
     return _encode(pixels, "svd", solve, rank, quality, layout_settings, entropy)
 
@@ -105,7 +105,7 @@ def nmf(
         check_products(rank, bits)
         # Rounding can leave chroma a hair below zero.
         lifted = jnp.maximum(x, 0)
-        result = factorize.nmf(lifted, rank, num_iters=num_iters, record_every=max(num_iters, 1))
+        result = presets.nmf(lifted, rank, num_iters=num_iters, record_every=max(num_iters, 1))
         u, v = host_factors(result)
         peak_u, peak_v = u.max(axis=0), v.max(axis=0)
         is_live = (peak_u > 0) & (peak_v > 0)

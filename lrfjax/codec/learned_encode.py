@@ -24,8 +24,9 @@ from lrfjax.codec.planes import FRACTION_BITS, plane_weights, rotation_of, to_pa
 from lrfjax.codec.quantize import IntegerFactors, Range, host_factors
 from lrfjax.errors import InputError
 from lrfjax.solvers.constraints import IntegerBox, NonNegative
-from lrfjax.solvers.factorize import factorize, nmf, svd
+from lrfjax.solvers.factorize import factorize
 from lrfjax.solvers.fit_check import without_fit_warnings
+from lrfjax.solvers.presets import nmf, svd
 from lrfjax.types import Factors
 
 MAX_NMF_RANK = 32

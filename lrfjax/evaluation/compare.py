@@ -23,7 +23,7 @@ from lrfjax.evaluation.pictures import nearest_rate, vis_collage
 from lrfjax.evaluation.plots import plot_convergence, plot_rate_distortion
 from lrfjax.evaluation.rate_distortion import restrict_rates
 from lrfjax.image.writing import write_atomically
-from lrfjax.solvers.factorize import imf, nmf, svd
+from lrfjax.solvers.presets import imf, nmf, svd
 from lrfjax.types import Result, Status
 
 TARGET_BPPS = (0.15, 0.25, 0.5)

@@ -2,7 +2,8 @@
 
 Front doors:
 
-- ``factorize``: ``imf``, ``nmf``, ``svd``, the general ``factorize``, and ``reconstruct``.
+- ``presets``: ``imf``, ``nmf`` and ``svd``.
+- ``factorize``: the general ``factorize``, and ``reconstruct``.
 - ``transform``: U for a known V.
 - ``gradient``: ``factorize_gradient``, first-order comparators on optax.
 - ``rank_selection``: ranks from compression ratios and from relative errors.
