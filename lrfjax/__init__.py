@@ -59,9 +59,11 @@ from lrfjax.solvers.column_kernel import column_kernel
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
 from lrfjax.solvers.factorize import factorize, reconstruct
 from lrfjax.solvers.gradient import factorize_gradient
+from lrfjax.solvers.levels import Levels
 from lrfjax.solvers.presets import imf, nmf, svd
 from lrfjax.solvers.rank_selection import rank_for_error, rank_for_ratio
 from lrfjax.solvers.sharding import shard_batch, shard_rows
+from lrfjax.solvers.sparsity import Sparse
 from lrfjax.solvers.transform import transform
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Factors, History, Result, Status
@@ -79,6 +81,7 @@ __all__ = [
     "InputError",
     "InputTypeError",
     "IntegerBox",
+    "Levels",
     "LrfError",
     "NonNegative",
     "Picture",
@@ -86,6 +89,7 @@ __all__ = [
     "Result",
     "Row",
     "SolverError",
+    "Sparse",
     "Status",
     "SweepTimes",
     "bd_psnr",

@@ -190,7 +190,7 @@ def test_integers_have_no_extrapolation_and_no_gradient():
     box = lrfjax.IntegerBox(np.float32(-3), np.float32(3))
     with pytest.raises(lrfjax.InputError, match="accelerate=True needs continuous constraints"):
         lrfjax.factorize(np.ones((4, 3)), 2, constraints=(box, box), accelerate=True)
-    with pytest.raises(lrfjax.InputError, match="gradient_tol must be 0 for integer factors"):
+    with pytest.raises(lrfjax.InputError, match="gradient_tol must be 0 for discrete sets"):
         lrfjax.factorize(np.ones((4, 3)), 2, constraints=(box, box), gradient_tol=0.1)
     with pytest.raises(lrfjax.InputTypeError, match="num_passes must be an integer or a pair"):
         lrfjax.imf(np.ones((4, 3)), 2, num_passes=(1, 2, 3))

@@ -53,7 +53,7 @@ def model_of(constraint, l1=30.0, l2=0.5, frozen=True):
 
 
 def check(new, plain, constraint):
-    if constraint.is_integer:
+    if constraint.is_discrete:
         np.testing.assert_array_equal(new, plain)
     else:
         np.testing.assert_allclose(new, plain, rtol=1e-5, atol=1e-5 * np.max(np.abs(plain)))

@@ -96,7 +96,7 @@ def test_the_history_describes_the_factors_and_they_are_feasible(name, batch):
         pair = constraint if isinstance(constraint, tuple) else (constraint, constraint)
         for one, factor in zip(pair, (u, v), strict=True):
             assert np.array_equal(one.project(factor), factor)
-        has_integers = any(c.is_integer for c in pair)
+        has_integers = any(c.is_discrete for c in pair)
         assert (history.num_changed is not None) == has_integers
         assert (history.projected_gradient is None) == has_integers
 

@@ -43,6 +43,7 @@ Problem:
 
 - ``problem``: the matrix with its weights, the model of each factor, the state of a solve.
 - ``constraints``: the sets that columns lie in (real, non-negative, box, integer box).
+- ``levels``, ``sparsity``: finite sets of levels; at most k non-zero entries in a column.
 - ``numerics``: products at full precision, compensated sums, scaling by powers of two.
 
 Imports point down this list: a module imports only from its own group and the groups below, and

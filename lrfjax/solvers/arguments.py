@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,9 @@ from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers import diagnostics
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox
+from lrfjax.solvers.levels import Levels
 from lrfjax.solvers.problem import FactorModel, Models
+from lrfjax.solvers.sparsity import Sparse
 from lrfjax.solvers.stopping import Tolerances
 from lrfjax.types import Factors, Result
 
@@ -128,7 +131,7 @@ def check_tolerances(
             value, is_off = value.astype(dtype), False
         if not is_off:
             if not all(diagnostics.makes_sense(f, models) for f in fields):
-                raise InputError(f"{name} must be 0 for integer factors, got {value}")
+                raise InputError(f"{name} must be 0 for discrete sets, got {value}")
             watch.extend(fields)
         values.append(value)
     if diagnostics.makes_sense("num_changed", models):
@@ -157,6 +160,10 @@ def make_models(
             _weight(name, value, index, x.dtype) * x.shape[-1 - index]
             for name, value in (("l1", l1), ("l2", l2))
         ]
+        levels = constraint.base if isinstance(constraint, Sparse) else constraint
+        is_plain = checks.is_concrete(weights[0]) and not weights[0] > 0
+        if isinstance(levels, Levels) and levels.skips_zero and not is_plain:
+            raise InputError(f"l1 must be 0 for levels on both sides of zero without it, got {l1}")
         by_column = jax.tree.map(
             partial(_pad_column_values, "constraints", width=width, bucket=bucket), constraint
         )
@@ -182,6 +189,12 @@ def check_constraint(name: str, constraint: Any, dtype: Any) -> Constraint:
                 checks.integer_bounds(name, bounds)
             elif not np.all(np.asarray(bounds[0]) <= np.asarray(bounds[1])):
                 raise InputError(f"{name} must have lower <= upper, got {constraint!r}")
+    if isinstance(constraint, Sparse):
+        base = check_constraint(name, constraint.base, dtype)
+        rows = max((np.size(leaf) for leaf in jax.tree.leaves(base)), default=1)
+        if checks.is_concrete(base) and np.any(np.asarray(base.project(jnp.zeros((rows, 1))))):
+            raise InputError(f"{name} must have zero in the base of Sparse, got {constraint!r}")
+        constraint = replace(constraint, base=base)
     # NumPy arrays of a fixed dtype: Python numbers would compile once for each type.
     return jax.tree.map(
         lambda a: np.asarray(a, dtype) if checks.is_concrete(a) else a.astype(dtype), constraint
@@ -288,7 +301,7 @@ def check_combination(
     tolerances: Tolerances,
 ) -> None:
     """Raise InputError if arguments that are valid on their own contradict each other."""
-    are_integer = [m.constraint.is_integer for m in models]
+    are_discrete = [m.constraint.is_discrete for m in models]
     if any(m.frozen is not None for m in models) and start != "given":
         raise InputError(f"frozen needs init to be Factors, got init={init!r}")
     if num_restarts > 1 and start not in ("balanced", "random"):
@@ -303,14 +316,14 @@ def check_combination(
     given = [t for t in jax.tree.leaves(tolerances) if checks.is_concrete(t) and t > 0]
     if fixed_length and given:
         raise InputError(f"fixed_length=True runs all sweeps without tolerance, got {given[0]}")
-    if fit_scale and not all(isinstance(m.constraint, Box) for m in models):
+    if fit_scale and any(m.constraint.reach() is None for m in models):
         raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
-    if joint_moves and not any(are_integer):
+    if joint_moves and not any(isinstance(m.constraint, IntegerBox) for m in models):
         raise InputError("joint_moves=True needs an integer factor, got none")
     if joint_moves and weights is not None:
         raise InputError("joint_moves=True does not support weights, got weights")
-    if accelerate and any(are_integer):
-        raise InputError("accelerate=True needs continuous constraints, got integers")
+    if accelerate and any(are_discrete):
+        raise InputError("accelerate=True needs continuous constraints, got a discrete one")
     if isinstance(init, Factors):
         for name, value, is_fitted in (
             ("scale", init.scale, fit_scale),

@@ -26,6 +26,7 @@ from lrfjax.solvers import diagnostics
 from lrfjax.solvers.affine import affine_change, fit_affine
 from lrfjax.solvers.column_kernel import update_by_kernel
 from lrfjax.solvers.columns import update_by_products, update_by_residual
+from lrfjax.solvers.constraints import IntegerBox
 from lrfjax.solvers.extrapolation import Extrapolation, begin, extrapolated_step
 from lrfjax.solvers.joint_moves import move_pairs
 from lrfjax.solvers.numerics import contract, with_row
@@ -85,10 +86,9 @@ def step(
     num_columns = ut.shape[0] if schedule.fixed_length else rank
     # The updates fit (X - offset) / scale, so the whole objective is divided by scale^2, the
     # penalties included.
-    largest = jnp.finfo(ut.dtype).max
     weight: Array | float = 1.0
     if scale is not None:
-        weight = jnp.minimum(1 / (scale * scale), largest)
+        weight = jnp.minimum(1 / (scale * scale), jnp.finfo(ut.dtype).max)
 
     def noise(norm: Array, length: Array | float) -> Array:
         """Return a bound of the norm of rows of (X - offset) / scale from that of rows of X."""
@@ -113,7 +113,7 @@ def step(
             # Arrays may lie on the CPU of a machine with a GPU.
             update = partial(lax.platform_dependent, cuda=kernel, default=update)
         factor = update(products, gram, factor, *common)
-        if schedule.joint_moves and models[side].constraint.is_integer:
+        if schedule.joint_moves and isinstance(models[side].constraint, IntegerBox):
             factor = move_pairs(products, gram, factor, *common)
         return factor, gram
 
@@ -128,7 +128,7 @@ def step(
         norm = noise(norm, jnp.sum(weights, axis=0))
         return update_by_residual(
             target, weights, partner, factor, rank, num_columns, models[side], norm,
-            jnp.minimum(weight / unit, largest), schedule.num_passes[side],
+            weight, unit, schedule.num_passes[side],
         )  # fmt: skip
 
     products = None
@@ -192,7 +192,7 @@ def solve(
     Returns:
         A ``Result`` with factors of R columns, zero from column ``rank`` on.
     """
-    is_integer = any(m.constraint.is_integer for m in models)
+    is_discrete = any(m.constraint.is_discrete for m in models)
     num_entries = schedule.num_iters // schedule.record_every
     fields = tuple(sorted({*schedule.record, *schedule.watch}))
 
@@ -215,7 +215,7 @@ def solve(
         new = _repeat(sweep_once, old, schedule)
         sweep = entry * schedule.record_every
         after = describe(new, old, sweep)
-        if is_integer:
+        if is_discrete:
             rises = after.objective > before.objective
             new = lax.cond(rises, lambda: project(old, models, rank), lambda: new)
             after = jax.tree.map(lambda a, b: jnp.where(rises, b, a), after, before)
@@ -247,7 +247,7 @@ def solve(
             state, after = advance_plainly(carry.state, carry.last, entry)
             moved = affine_change(problem, carry.state, state)
         # The first integer sweep starts from factors that entry 0 does not describe.
-        is_comparable = (carry.num_recorded > 0) | (not is_integer)
+        is_comparable = (carry.num_recorded > 0) | (not is_discrete)
         stop = has_converged(first, carry.last, after, moved, tolerances, is_comparable)
         stop = (stop & ~jnp.asarray(is_undecided)) | ~is_sound(after)
         return _Carry(state, after, entry, stop)
@@ -257,7 +257,7 @@ def solve(
     origin: State | Extrapolation = feasible
     if schedule.accelerate:
         origin = begin(feasible, diagnostics.objective(problem, feasible, models))
-    elif is_integer and num_entries > 0:
+    elif is_discrete and num_entries > 0:
         origin = start
     zero = jnp.zeros((), jnp.int32)
     begun = _Carry(origin, first, zero, ~is_sound(first))

@@ -19,7 +19,6 @@ from jax import Array, lax
 from lrfjax import checks
 from lrfjax.solvers import bcd
 from lrfjax.solvers.affine import fit_affine, round_mean
-from lrfjax.solvers.constraints import Box
 from lrfjax.solvers.diagnostics import relative_error
 from lrfjax.solvers.initialize import (
     balanced_start,
@@ -132,11 +131,11 @@ def _solve(
 ) -> Result:
     """Do the work of ``solve`` on one device."""
     is_cone = all(m.constraint.is_cone for m in models)
-    is_integer = any(m.constraint.is_integer for m in models)
+    is_discrete = any(m.constraint.is_discrete for m in models)
     key = given if isinstance(given, Array) else None
 
     def single(x: Array, weights: Array | None, factors: Factors | None) -> Result:
-        x = refuse_gradient(x) if is_integer else x
+        x = refuse_gradient(x) if is_discrete else x
         # Cones and a fitted scale admit any scaling: a power of two brings X near 1, so that no
         # square of an entry overflows or vanishes.
         one = jnp.ones((), x.dtype)
@@ -219,7 +218,7 @@ def _start(
     ut, vt = (jnp.where(live, factor * jnp.sqrt(unit), 0) for factor in (ut, vt))
     scale = None
     if plan.fit_scale:
-        reach = jnp.maximum(*(c.reach() for c in constraints if isinstance(c, Box)))
+        reach = jnp.maximum(*(jnp.asarray(c.reach(), x.dtype) for c in constraints))
         scale = fitting_scale(ut, vt, reach, share)
         ut, vt = ut / jnp.sqrt(scale), vt / jnp.sqrt(scale)
     if plan.start != "random" and not all(c.is_cone for c in constraints):

@@ -173,8 +173,8 @@ class _KeepingNan:
     def project(self, x: Array) -> Array:
         return jnp.where(jnp.isnan(x), x, self.constraint.project(x))
 
-    def update(self, target: Array, old: Array, slack: Array) -> Array:
-        new = self.constraint.update(target, old, slack)
+    def update(self, target: Array, old: Array, slack: Array, curvature: Array) -> Array:
+        new = self.constraint.update(target, old, slack, curvature)
         return jnp.where(jnp.isnan(target), target, new)
 
 
@@ -290,6 +290,6 @@ def _disagreement(device: Any) -> str | None:
             results.append(np.asarray(jax.jit(solve)(jnp.asarray(ranks), arrays, model, norm)))
         largest = float(np.max(np.abs(results[0])))
         difference = float(np.max(np.abs(results[1] - results[0])))
-        if not difference <= (0 if model.constraint.is_integer else 1e-4 * largest):
+        if not difference <= (0 if model.constraint.is_discrete else 1e-4 * largest):
             return f"entries up to {largest:.3g} differ by {difference:.3g}"
     return None

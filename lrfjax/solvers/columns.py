@@ -75,6 +75,7 @@ def update_by_residual(
     model: FactorModel,
     norm: Array,
     weight: Array | float,
+    unit: Array,
     num_passes: int,
 ) -> Array:
     """Update all columns of a factor under weights, carrying the residual along.
@@ -92,19 +93,21 @@ def update_by_residual(
         model: model of this factor.
         norm: weighted norm of each row or column of X, shape (L,).
         weight: multiplier of the penalties.
+        unit: unit that the weights of each entry of a column were divided by, shape (L,).
         num_passes: number of passes over the columns; static.
 
     Returns:
         The updated factor, shape (R, L).
     """
     curvatures = contract(partner * partner, weights, 1, 0)
+    weight = jnp.minimum(weight / unit, jnp.finfo(factor.dtype).max)
 
     def update(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         factor, residual = carry
         r = index % num_columns if num_passes > 1 else index
         old, curvature, other = factor[r], curvatures[r], partner[r]
         slope = jnp.matmul(other, weights * residual, precision=lax.Precision.HIGHEST)
-        new = minimise(slope + curvature * old, curvature, old, r, rank, model, norm, weight)
+        new = minimise(slope + curvature * old, curvature, old, r, rank, model, norm, weight, unit)
         # For integers the residual stays exact as long as its entries are below 2^24.
         return factor.at[r].set(new), residual - other[:, None] * (new - old)[None, :]
 
@@ -121,6 +124,7 @@ def minimise(
     model: FactorModel,
     norm: Array,
     weight: Array | float,
+    unit: Array | float = 1.0,
 ) -> Array:
     """Return the column that minimises the objective with all others fixed.
 
@@ -141,7 +145,8 @@ def minimise(
         rank: number of live columns; those from this index on are kept.
         model: model of this factor.
         norm: see ``update_by_products``.
-        weight: multiplier of the penalties.
+        weight: multiplier of the penalties, a scalar or of shape (L,).
+        unit: unit that n, d and ``weight`` were divided by, likewise.
 
     Returns:
         The new column, shape (L,).
@@ -154,7 +159,7 @@ def minimise(
     shrunk = numerator - jnp.sign(numerator) * threshold
     target = jnp.where(jnp.abs(numerator) >= threshold, shrunk, 0) / safe
     slack = rounding_error(norm, old.dtype) * lax.rsqrt(safe)
-    new = constraint.update(target, old, slack)
+    new = constraint.update(target, old, slack, safe * unit)
     new = jnp.where(curvature > 0, new, constraint.project(old))
     if model.frozen is not None:
         new = jnp.where(model.frozen[r], old, new)

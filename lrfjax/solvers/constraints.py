@@ -1,9 +1,9 @@
 """Constraints: the sets that a column of a factor may lie in, the only difference of the variants.
 
 A constraint is a frozen dataclass registered as a pytree. Its type is static, so each combination
-compiles once. Its bounds are leaves, so new bounds do not compile again. All sets are separable:
-the minimiser of a column's subproblem over the set is the unconstrained minimiser, projected entry
-by entry.
+compiles once. Its bounds are leaves, so new bounds do not compile again. The sets here are
+separable: the minimiser of a column's subproblem over the set is the unconstrained minimiser,
+projected entry by entry. ``levels`` and ``sparsity`` have further ones.
 """
 
 from __future__ import annotations
@@ -20,12 +20,17 @@ from jax import Array
 class Constraint(Protocol):
     """The interface of a set. Every array argument and result has the shape of the factor."""
 
-    is_cone: ClassVar[bool]
-    """Whether the set is closed under positive scaling, so that X may be rescaled inside."""
-    is_integer: ClassVar[bool]
-    """Whether the set is discrete, so that changes are counted and gradients have no meaning."""
-    has_bounds: ClassVar[bool]
-    """Whether entries can lie at a bound."""
+    @property
+    def is_cone(self) -> bool:
+        """Whether the set is closed under positive scaling, so that X may be rescaled inside."""
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the set is discrete, so that changes are counted and gradients are not."""
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether entries can lie at a bound."""
 
     def for_column(self, r: Array | int) -> Constraint:
         """Return the constraint of column ``r``: itself, unless its bounds are arrays."""
@@ -36,13 +41,21 @@ class Constraint(Protocol):
     def project(self, x: Array) -> Array:
         """Return the nearest point of the set."""
 
-    def update(self, target: Array, old: Array, slack: Array) -> Array:
+    def update(self, target: Array, old: Array, slack: Array, curvature: Array) -> Array:
         """Return the new column for the unconstrained minimiser ``target``.
 
         ``slack`` bounds the rounding error of ``target``. A discrete set keeps ``old`` where its
         two nearest points are closer to a tie than that. A rounding error thus never replaces an
-        entry by a worse one, and ties do not make entries wander.
+        entry by a worse one, and ties do not make entries wander. Entry u of the column costs
+        ``curvature`` times (u - target)^2, on the side of zero where its target is; ``curvature``
+        is a scalar or has the shape of the column.
         """
+
+    def reach(self) -> Array | float | None:
+        """Return the largest magnitude in the set, over all columns; None without bounds."""
+
+    def relaxed(self) -> Constraint:
+        """Return a continuous set that contains this one: itself unless it is discrete."""
 
     def at_bound(self, x: Array) -> Array:
         """Return booleans, True where an entry of a feasible factor lies at a bound."""
@@ -57,7 +70,7 @@ class Real:
     """All real numbers, for the unconstrained factorization."""
 
     is_cone: ClassVar[bool] = True
-    is_integer: ClassVar[bool] = False
+    is_discrete: ClassVar[bool] = False
     has_bounds: ClassVar[bool] = False
 
     def for_column(self, r: Array | int) -> Constraint:
@@ -72,9 +85,16 @@ class Real:
         """Return ``x``."""
         return x
 
-    def update(self, target: Array, old: Array, slack: Array) -> Array:
+    def update(self, target: Array, old: Array, slack: Array, curvature: Array) -> Array:
         """Return ``target``."""
         return target
+
+    def reach(self) -> None:
+        """Return None."""
+
+    def relaxed(self) -> Constraint:
+        """Return itself."""
+        return self
 
     def at_bound(self, x: Array) -> Array:
         """Return False everywhere."""
@@ -91,7 +111,7 @@ class NonNegative:
     """Non-negative real numbers, with the column update of HALS (Cichocki and Phan, 2009)."""
 
     is_cone: ClassVar[bool] = True
-    is_integer: ClassVar[bool] = False
+    is_discrete: ClassVar[bool] = False
     has_bounds: ClassVar[bool] = True
 
     def for_column(self, r: Array | int) -> Constraint:
@@ -106,9 +126,16 @@ class NonNegative:
         """Return max(x, 0)."""
         return jnp.maximum(x, 0)
 
-    def update(self, target: Array, old: Array, slack: Array) -> Array:
+    def update(self, target: Array, old: Array, slack: Array, curvature: Array) -> Array:
         """Return max(target, 0)."""
         return self.project(target)
+
+    def reach(self) -> None:
+        """Return None."""
+
+    def relaxed(self) -> Constraint:
+        """Return itself."""
+        return self
 
     def at_bound(self, x: Array) -> Array:
         """Return where ``x`` is zero."""
@@ -138,7 +165,7 @@ class Box:
     upper: Array | np.ndarray
 
     is_cone: ClassVar[bool] = False
-    is_integer: ClassVar[bool] = False
+    is_discrete: ClassVar[bool] = False
     has_bounds: ClassVar[bool] = True
 
     def for_column(self, r: Array | int) -> Box:
@@ -158,9 +185,13 @@ class Box:
         """Return ``x`` clamped to the box."""
         return jnp.clip(x, _over_rows(self.lower), _over_rows(self.upper))
 
-    def update(self, target: Array, old: Array, slack: Array) -> Array:
+    def update(self, target: Array, old: Array, slack: Array, curvature: Array) -> Array:
         """Return ``target`` clamped to the box."""
         return self.project(target)
+
+    def relaxed(self) -> Box:
+        """Return the box of real numbers."""
+        return Box(self.lower, self.upper)
 
     def at_bound(self, x: Array) -> Array:
         """Return where ``x`` equals ``lower`` or ``upper``."""
@@ -184,13 +215,13 @@ class IntegerBox(Box):
         upper: largest integer, likewise.
     """
 
-    is_integer: ClassVar[bool] = True
+    is_discrete: ClassVar[bool] = True
 
     def project(self, x: Array) -> Array:
         """Return ``x`` rounded (halves to even), then clamped."""
         return super().project(jnp.round(x))
 
-    def update(self, target: Array, old: Array, slack: Array) -> Array:
+    def update(self, target: Array, old: Array, slack: Array, curvature: Array) -> Array:
         """Return the integer in the box nearest to ``target``, or ``old`` on a tie."""
         nearest = self.project(target)
         is_feasible = self.project(old) == old

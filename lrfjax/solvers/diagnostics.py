@@ -22,12 +22,12 @@ ALWAYS = ("sweeps", "objective", "relative_error")
 
 def makes_sense(field: str, models: Models) -> bool:
     """Return True if a field of the history has a meaning for factors of these models."""
-    is_integer = any(m.constraint.is_integer for m in models)
+    is_discrete = any(m.constraint.is_discrete for m in models)
     if field == "bound_share":
         return any(m.constraint.has_bounds for m in models)
     if field == "num_changed":
-        return is_integer
-    return field != "projected_gradient" or not is_integer
+        return is_discrete
+    return field != "projected_gradient" or not is_discrete
 
 
 def squared_error(problem: Problem, difference: Array) -> Array:

@@ -71,8 +71,9 @@ def factorize(
     Args:
         x: shape (..., M, N), real numbers. Entries of zero weight may have any value, also NaN.
         rank: number of columns; may be traced, see ``imf``.
-        constraints: constraints of U and of V. Bounds may be arrays of shape (rank,), one for each
-            column.
+        constraints: constraints of U and of V: ``Real``, ``NonNegative``, ``Box``, ``IntegerBox``,
+            ``Levels``, ``Sparse``, or any object with their methods (see ``Constraint``). Bounds
+            may be arrays of shape (rank,), one for each column.
         num_iters: largest number of sweeps; static.
         tol: stop when the objective falls by no more than this share from one entry of the history
             to the next; 0 turns the test off.
@@ -90,7 +91,7 @@ def factorize(
         l2: weight of the squares of the entries, likewise.
         frozen: for U and for V, which columns keep the values of ``init``: True for all, False for
             none, or booleans of shape (rank,). ``transform`` encodes rows with a known V.
-        fit_scale: fit a scale of the product after each sweep. Both constraints must be boxes,
+        fit_scale: fit a scale of the product after each sweep. Both constraints must have bounds,
             since factors without bounds absorb the scale.
         fit_offset: fit an offset after each sweep.
         num_restarts: number of starts (``"balanced"`` or ``"random"``); the best is returned.

@@ -26,7 +26,7 @@ from lrfjax.solvers.arguments import (
     flatten_batch,
     restore_batch,
 )
-from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative
+from lrfjax.solvers.constraints import Constraint, NonNegative
 from lrfjax.solvers.front_door import front_door
 from lrfjax.solvers.initialize import nndsvd_start, random_start, svd_start
 from lrfjax.solvers.numerics import contract, power_of_two_near
@@ -63,7 +63,7 @@ def factorize_gradient(
 
     Minimises ||X - U V^T||_F^2. For ``Real`` this is gradient descent. For ``NonNegative`` and
     ``Box`` it is projected gradient descent (Lin, 2007): a projection follows every step. For
-    ``IntegerBox`` it is straight-through estimation (Bengio, Leonard and Courville, 2013): latent
+    discrete sets it is straight-through estimation (Bengio, Leonard and Courville, 2013): latent
     real factors inside the box are rounded in the forward pass, and the gradient with respect to
     the rounded factors is applied to the latent ones. The history and the result hold the rounded
     factors.
@@ -217,7 +217,7 @@ def _solve_one(
     def confine(params: _Pair) -> _Pair:
         """Project the optimizer's parameters; for integers on the box alone, without rounding."""
         factors = latent(params)
-        confined = [_relaxed(c).project(f) for c, f in zip(constraints, factors, strict=True)]
+        confined = [c.relaxed().project(f) for c, f in zip(constraints, factors, strict=True)]
         return confined[0] / steps[0], confined[1] / steps[1]
 
     def loss(params: _Pair) -> Array:
@@ -286,16 +286,9 @@ def _root_mean_square(factor: Array) -> Array:
     return lax.stop_gradient(jnp.where((value > 0) & jnp.isfinite(value), value, 1))
 
 
-def _relaxed(constraint: Constraint) -> Constraint:
-    """Return the set of the latent factors: the real box for integers, else the set itself."""
-    if isinstance(constraint, IntegerBox):
-        return Box(constraint.lower, constraint.upper)
-    return constraint
-
-
 def _forward(constraint: Constraint, factor: Array) -> Array:
     """Return the factor in the loss: integers are rounded, with the gradient of the identity."""
-    if not constraint.is_integer:
+    if not constraint.is_discrete:
         return factor
     # The difference is exactly zero and carries the gradient. Adding the rounding error to the
     # factor instead would round once more, and the sum need not be an integer.
