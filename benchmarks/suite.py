@@ -100,6 +100,12 @@ SUITE = (
     Entry("sweep_speed", "A sweep over qualities", "sweep_speed"),
     Entry("convergence", _MINIMA, "convergence", figures=("excess.png",)),
     Entry("convergence_photos", _MINIMA, "convergence", ("--crop", "512", "768"), data="photos"),
+    Entry(
+        "rate_constrained",
+        "The rate inside the factorization",
+        "rate_constrained",
+        figures=("rate_constrained.png",),
+    ),
     Entry("inpainting", "Missing pixels", "inpainting", figures=("inpainting.png",)),
     Entry("solver_speed", "Speed of the IMF solve", "solver_speed"),
     Entry("roofline", "Distance from the machine's limit", "roofline"),

@@ -57,6 +57,7 @@ from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psn
 from lrfjax.image.reading import Picture, read_image, read_picture
 from lrfjax.solvers.column_kernel import column_kernel
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
+from lrfjax.solvers.entropy import factor_bits
 from lrfjax.solvers.factorize import factorize, reconstruct
 from lrfjax.solvers.gradient import factorize_gradient
 from lrfjax.solvers.levels import Levels
@@ -103,6 +104,7 @@ __all__ = [
     "decode",
     "eval_compression",
     "evaluate",
+    "factor_bits",
     "factorize",
     "factorize_gradient",
     "imf",

@@ -77,6 +77,8 @@ class History:
             error is not affected.
         relative_error: ||X - U V^T||_F / ||X||_F, same shape; 0 if X and the residual are zero.
             With weights both norms are weighted: the square root of sum w x^2.
+        bits: empirical entropy of both factors in bits, each column with an ideal code of its own,
+            same shape. None unless ``rate`` is given.
         bound_share: share of the entries of U and V that lie at a bound of their constraint (for
             NMF: zeros), in [0, 1], same shape. None for unconstrained factors.
         num_changed: number of entries of U and V that changed since the previous entry, int32,
@@ -97,6 +99,7 @@ class History:
     sweeps: Array
     objective: Array
     relative_error: Array
+    bits: Array | None = None
     bound_share: Array | None = None
     num_changed: Array | None = None
     projected_gradient: Array | None = None

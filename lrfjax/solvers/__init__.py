@@ -31,6 +31,7 @@ Sweep:
 - ``columns``: exact column updates, with and without weights.
 - ``column_kernel``: the same updates in one GPU kernel, tested before use.
 - ``joint_moves``: moves of two integers at a time.
+- ``entropy``: the rate of integer factors as a penalty.
 - ``affine``: the fit of scale and offset, and a centred X.
 - ``extrapolation``: accelerated sweeps with restart.
 

@@ -17,6 +17,7 @@ from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers import diagnostics
 from lrfjax.solvers.constraints import Box, Constraint, IntegerBox
+from lrfjax.solvers.entropy import MAX_VALUES
 from lrfjax.solvers.levels import Levels
 from lrfjax.solvers.problem import FactorModel, Models
 from lrfjax.solvers.sparsity import Sparse
@@ -143,6 +144,7 @@ def make_models(
     constraints: Any,
     l1: Pair,
     l2: Pair,
+    rate: Pair,
     frozen: Any,
     x: Array,
     width: int,
@@ -173,8 +175,21 @@ def make_models(
             if np.ndim(values) != 1 or jnp.asarray(values).dtype != bool:
                 raise InputTypeError(f"frozen must be bool or arrays of bool, got {kept!r}")
             mask = _pad_column_values("frozen", values, width=width, bucket=bucket)
-        models.append(FactorModel(by_column, weights[0], weights[1], mask))
+        price = _weight("rate", rate, index, x.dtype)
+        is_free = checks.is_concrete(price) and price == 0
+        num_values = None if is_free else _num_values(constraint)
+        models.append(FactorModel(by_column, weights[0], weights[1], mask, price, num_values))
     return models[0], models[1]
+
+
+def _num_values(constraint: Constraint) -> int:
+    """Return the number of integers that a column update with a rate tries."""
+    if type(constraint) is not IntegerBox or not checks.is_concrete(constraint):
+        raise InputError(f"rate needs IntegerBox with concrete bounds, got {constraint!r}")
+    count = int(np.max(np.asarray(constraint.upper) - np.asarray(constraint.lower))) + 1
+    if count > MAX_VALUES:
+        raise InputError(f"rate needs bounds of at most {MAX_VALUES} integers, got {count}")
+    return count
 
 
 def check_constraint(name: str, constraint: Any, dtype: Any) -> Constraint:
@@ -320,6 +335,8 @@ def check_combination(
         raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
     if joint_moves and not any(isinstance(m.constraint, IntegerBox) for m in models):
         raise InputError("joint_moves=True needs an integer factor, got none")
+    if joint_moves and any(m.num_values is not None for m in models):
+        raise InputError("joint_moves=True does not support a rate, got one")
     if joint_moves and weights is not None:
         raise InputError("joint_moves=True does not support weights, got weights")
     if accelerate and any(are_discrete):

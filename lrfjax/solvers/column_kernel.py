@@ -195,8 +195,8 @@ def kernel_for(dtype: Any, num_columns: int, models: tuple[FactorModel, ...]) ->
 
     Returns:
         ``"pallas"`` if ``column_kernel`` returns it, the factors are float32 with at most 256
-        columns, and the constraints are ``Real``, ``NonNegative``, ``Box`` or ``IntegerBox``.
-        Otherwise, and inside ``jax.shard_map``, ``"xla"``.
+        columns, the constraints are ``Real``, ``NonNegative``, ``Box`` or ``IntegerBox``, and there
+        is no rate. Otherwise, and inside ``jax.shard_map``, ``"xla"``.
     """
     # In shard_map a kernel has to type its output, in a way that depends on the JAX release.
     is_in_shard_map = bool(jax.sharding.get_abstract_mesh().manual_axes)
@@ -204,6 +204,7 @@ def kernel_for(dtype: Any, num_columns: int, models: tuple[FactorModel, ...]) ->
         dtype == jnp.float32
         and _padded(num_columns) <= _MAX_COLUMNS
         and all(type(m.constraint) in (Real, NonNegative, Box, IntegerBox) for m in models)
+        and all(m.num_values is None for m in models)
         and not is_in_shard_map
     )
     return column_kernel() if is_covered else "xla"

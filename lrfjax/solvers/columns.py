@@ -12,6 +12,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lrfjax.solvers.constraints import IntegerBox
+from lrfjax.solvers.entropy import cheapest
 from lrfjax.solvers.numerics import contract, row_at, with_row
 from lrfjax.solvers.problem import FactorModel
 
@@ -132,7 +134,8 @@ def minimise(
     curvature d and the numerator n. That is a convex parabola on either side of zero. Its minimum
     is at t = soft(n, l1) / (d + l2), and it is symmetric about t on the side of t. The projection
     of t (for integers, the rounding) is therefore the minimiser over the constraint, and the
-    objective never rises. For integers, l1 is a dead zone before rounding.
+    objective never rises. For integers, l1 is a dead zone before rounding. With a rate, all
+    integers within the bounds are tried, see ``entropy``.
 
     An entry whose curvature d + l2 is zero (its partner column is all zero) has no unique minimiser
     and is kept. Frozen columns are kept as well.
@@ -159,8 +162,16 @@ def minimise(
     shrunk = numerator - jnp.sign(numerator) * threshold
     target = jnp.where(jnp.abs(numerator) >= threshold, shrunk, 0) / safe
     slack = rounding_error(norm, old.dtype) * lax.rsqrt(safe)
-    new = constraint.update(target, old, slack, safe * unit)
-    new = jnp.where(curvature > 0, new, constraint.project(old))
+    if model.num_values is None:
+        new = constraint.update(target, old, slack, safe * unit)
+        new = jnp.where(curvature > 0, new, constraint.project(old))
+    else:
+        assert isinstance(constraint, IntegerBox)
+        # An entry of curvature zero costs bits, too.
+        new = cheapest(
+            numerator, curvature, constraint.project(old), (constraint.lower, constraint.upper),
+            model.num_values, model.rate * weight, threshold, slack * safe,
+        )  # fmt: skip
     if model.frozen is not None:
         new = jnp.where(model.frozen[r], old, new)
     return jnp.where(r < rank, new, old)

@@ -11,7 +11,7 @@ from lrfjax.solvers.numerics import contract, safe_sqrt, sum_of_squares
 from lrfjax.solvers.problem import Models, Problem, Products, State, residual
 from lrfjax.types import History
 
-SCALARS = ("bound_share", "num_changed", "projected_gradient", "u_change", "v_change")
+SCALARS = ("bits", "bound_share", "num_changed", "projected_gradient", "u_change", "v_change")
 RECORDABLE = (*SCALARS, "factors")
 # Below this share of ||X||_F^2, the rounding error of the expanded objective in float32 exceeds a
 # thousandth of the objective.
@@ -23,6 +23,8 @@ ALWAYS = ("sweeps", "objective", "relative_error")
 def makes_sense(field: str, models: Models) -> bool:
     """Return True if a field of the history has a meaning for factors of these models."""
     is_discrete = any(m.constraint.is_discrete for m in models)
+    if field == "bits":
+        return any(m.num_values is not None for m in models)
     if field == "bound_share":
         return any(m.constraint.has_bounds for m in models)
     if field == "num_changed":
@@ -111,6 +113,8 @@ def record(
         objective=error * problem.unit * problem.unit + _penalty(state, models),
         relative_error=relative_error(error, problem.norm),
     )
+    if "bits" in fields:
+        entry = replace(entry, bits=models[0].bits(state.ut) + models[1].bits(state.vt))
     if "bound_share" in fields:
         entry = replace(entry, bound_share=_bound_share(state, rank, models))
     if "projected_gradient" in fields:

@@ -37,6 +37,7 @@ def factorize(
     frozen: tuple[Any, Any] = (False, False),
     fit_scale: bool = False,
     fit_offset: bool = False,
+    rate: Pair = 0.0,
     num_restarts: int = 1,
     joint_moves: bool = False,
     accelerate: bool = False,
@@ -56,6 +57,7 @@ def factorize(
 
         sum_ij w_ij (x_ij - scale * (U V^T)_ij - offset)^2 + N (2 a |U|_1 + b ||U||_F^2)
                                                            + M (2 c |V|_1 + d ||V||_F^2)
+                                                           + rate * bits(U, V)
 
     with weights w (1 by default), l1 = (a, c) and l2 = (b, d). Penalties are scaled by the other
     dimension, as in the published code, so that their effect does not depend on the size of X.
@@ -94,6 +96,10 @@ def factorize(
         fit_scale: fit a scale of the product after each sweep. Both constraints must have bounds,
             since factors without bounds absorb the scale.
         fit_offset: fit an offset after each sweep.
+        rate: weight of a bit, at least 0, for integers within concrete bounds; one number for both
+            factors, or a pair. ``rate`` times the empirical entropy of the factors, each column
+            with an ideal code of its own, joins the objective, which still never rises; see
+            ``solvers/entropy.py``. Not scaled by the other dimension.
         num_restarts: number of starts (``"balanced"`` or ``"random"``); the best is returned.
         joint_moves: whether to also move integers in pairs, see ``imf``.
         accelerate: extrapolate after every sweep, with restarts that keep the objective from
@@ -137,6 +143,7 @@ def factorize(
         frozen=frozen,
         fit_scale=fit_scale,
         fit_offset=fit_offset,
+        rate=rate,
         num_restarts=num_restarts,
         joint_moves=joint_moves,
         accelerate=accelerate,

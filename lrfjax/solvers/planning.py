@@ -53,6 +53,7 @@ def plan_and_solve(
     max_rank: int | None = None,
     fit_scale: bool = False,
     fit_offset: bool = False,
+    rate: Pair = 0.0,
     joint_moves: bool = False,
     accelerate: bool = False,
     gradient_tol: float | Array = 0.0,
@@ -75,7 +76,7 @@ def plan_and_solve(
     width = padded_width(rank, limit, max_rank, min(x.shape[-2:]))
     bucket = bucketed.rank_bucket(width, limit)
     start, given = check_start(init, key, x.shape, width, bucket)
-    models = make_models(constraints, l1, l2, frozen, x, width, bucket)
+    models = make_models(constraints, l1, l2, rate, frozen, x, width, bucket)
     fields = check_record(record, models)
     tolerances, watch = check_tolerances(tol, change_tol, gradient_tol, models, x.dtype)
     num_restarts = checks.integer("num_restarts", num_restarts, 1)

@@ -44,6 +44,7 @@ def imf(
     frozen: tuple[Any, Any] = (False, False),
     fit_scale: bool = False,
     fit_offset: bool = False,
+    rate: Pair = 0.0,
     num_restarts: int = 1,
     joint_moves: bool = False,
     num_passes: int | tuple[int, int] = 1,
@@ -91,6 +92,8 @@ def imf(
             None and means 1. ``Factors`` as ``init`` without a scale start from the best one.
         fit_offset: fit ``result.factors.offset`` likewise, starting from the mean of X; otherwise
             it is None and means 0.
+        rate: see ``factorize``. For the same error, a higher rank with a positive rate takes fewer
+            bits.
         num_restarts: number of starts; the one with the lowest final objective is returned, with
             the histories of all in ``result.restarts``. The starts differ in gauge and scale for
             ``"balanced"``, in the draws for ``"random"``.
@@ -141,6 +144,7 @@ def imf(
         frozen=frozen,
         fit_scale=fit_scale,
         fit_offset=fit_offset,
+        rate=rate,
         num_restarts=num_restarts,
         joint_moves=joint_moves,
         num_passes=num_passes,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lrfjax.solvers.constraints import Constraint
+from lrfjax.solvers.constraints import Constraint, IntegerBox
+from lrfjax.solvers.entropy import column_bits
 from lrfjax.solvers.numerics import (
     compensated_sum,
     contract,
@@ -146,16 +147,28 @@ class FactorModel:
         l1: weight of twice the sum of the magnitudes in the objective (see ``factorize``).
         l2: weight of the sum of the squares.
         frozen: booleans of shape (R,), True for columns to keep; None for none.
+        rate: weight of the empirical entropy in bits; the constraint is an ``IntegerBox`` then.
+        num_values: number of integers within the widest bounds, static; None without a rate.
     """
 
     constraint: Constraint
     l1: Array | float = 0.0
     l2: Array | float = 0.0
     frozen: Array | None = None
+    rate: Array | float = 0.0
+    num_values: int | None = field(default=None, metadata={"static": True})
 
     def penalty(self, factor: Array) -> Array:
-        """Return 2 l1 sum |u| + l2 sum u^2 of a transposed factor."""
-        return 2 * self.l1 * jnp.sum(jnp.abs(factor)) + self.l2 * jnp.sum(factor * factor)
+        """Return 2 l1 sum |u| + l2 sum u^2 + rate bits of a transposed factor."""
+        sums = 2 * self.l1 * jnp.sum(jnp.abs(factor)) + self.l2 * jnp.sum(factor * factor)
+        return sums if self.num_values is None else sums + self.rate * self.bits(factor)
+
+    def bits(self, factor: Array) -> Array:
+        """Return the empirical entropy of a transposed factor in bits; 0 without a rate."""
+        if self.num_values is None:
+            return jnp.zeros((), factor.dtype)
+        assert isinstance(self.constraint, IntegerBox)
+        return column_bits(factor, self.constraint.lower, self.num_values)
 
     def project(self, factor: Array) -> Array:
         """Return the nearest feasible transposed factor; frozen rows stay as they are."""

@@ -48,6 +48,7 @@ class Units:
             model,
             l1=limited(model.l1 * ratio / self.value),
             l2=limited(model.l2 * ratio * ratio),
+            rate=limited(model.rate / self.value / self.value),
         )
 
     def inward(self, factors: Factors) -> Factors:
