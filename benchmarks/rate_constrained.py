@@ -26,8 +26,8 @@ empirical entropy of both factors, with an ideal code for each column. "Plain" c
 a rank reaches, the bits with rate are interpolated (log bits over log error) and divided by those
 of the rank. The table shows the change of bits, as geometric means."""
 
-RANKS = (4, 6, 8, 12, 16, 24, 32, 48)
-RATES = tuple(float(rate) for rate in 8000 * 0.55 ** np.arange(12))
+RANKS: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48)
+RATES: tuple[float, ...] = tuple(float(rate) for rate in 8000 * 0.55 ** np.arange(12))
 TARGET = -25.0
 """Percent of the bits that the geometric mean should reach."""
 

@@ -107,7 +107,7 @@ def test_a_dear_column_empties_itself():
 def test_fewer_bits_at_the_same_error(luma_matrix):
     model = {"init": "balanced", "fit_scale": True, "fit_offset": True, "record": ()}
     plain = lrfjax.imf(luma_matrix, 12, num_iters=10, **model)
-    for rate in 1e4 * 0.6 ** np.arange(12):
+    for rate in 4000 * 0.85 ** np.arange(20):
         coded = lrfjax.imf(luma_matrix, 32, num_iters=10, rate=rate, **model)
         if coded.history.relative_error[-1] <= plain.history.relative_error[-1]:
             break
