@@ -27,7 +27,7 @@ a rank reaches, the bits with rate are interpolated (log bits over log error) an
 of the rank. The table shows the change of bits, as geometric means."""
 
 RANKS: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48)
-RATES: tuple[float, ...] = tuple(float(rate) for rate in 8000 * 0.55 ** np.arange(12))
+RATES: tuple[float, ...] = tuple(float(rate) for rate in 8000 * 0.55 ** np.arange(14))
 TARGET = -25.0
 """Percent of the bits that the geometric mean should reach."""
 
