@@ -81,6 +81,12 @@ def changes(rows: Rows) -> dict[tuple[str, int], float]:
     return found
 
 
+def mean_change(rows: Rows) -> float:
+    """Return the geometric mean of the change of bits over all images and errors, in percent."""
+    found = list(changes(rows).values())
+    return float(100 * np.expm1(np.mean(found))) if found else float("nan")
+
+
 def draw(rows: Rows) -> plt.Figure:
     """Return the curves of the first images."""
     figure, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
@@ -107,7 +113,7 @@ def show(rows: Rows) -> str:
         cells = [f"{100 * np.expm1(value):+.1f}" for value in (np.mean(logs), min(logs), max(logs))]
         lines.append([str(rank), f"{np.mean(errors):.4f}", str(len(logs)), *cells])
     heads = ["rank", "mean relative error", "images", "change of bits (%)", "best", "worst"]
-    mean = 100 * np.expm1(np.mean(list(found.values()))) if found else float("nan")
+    mean = mean_change(rows)
     text = f"Geometric mean over all images and errors: {mean:+.1f} % (target {TARGET:.0f} %)."
     return "\n\n".join([table(heads, lines), text])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import codec_speed, rate_distortion
+from benchmarks import codec_speed, rate_constrained, rate_distortion
 from benchmarks.harness import Rows, group, read
 from benchmarks.report import geometric_mean
 from lrfjax.evaluation.page import table
@@ -54,6 +54,11 @@ def _rate(rows: Rows) -> list[str]:
     return ["Bits at equal PSNR: JPEG (BD-rate)", ", ".join(parts)]
 
 
+def _constrained(rows: Rows) -> list[str]:
+    change = rate_constrained.mean_change(rows)
+    return ["Bits of IMF factors at equal error: without `rate`", f"{change:+.0f} %"]
+
+
 def _speed(rows: Rows) -> list[str]:
     codecs = codec_speed.by_codec(rows)
     encode = codec_speed.ratio_to("AVIF", "encode", codecs)
@@ -68,6 +73,7 @@ _LINES: dict[str, Callable[[Rows], list[str]]] = {
     "fidelity": _fidelity,
     "solver_speed": _solver,
     "nmf_speed": _nmf,
+    "rate_constrained": _constrained,
     "rate_distortion": _rate,
     "codec_speed": _speed,
 }
