@@ -160,4 +160,6 @@ def test_nothing_is_told_where_nothing_is_wrong():
     solve(np.zeros(SHAPE))
     lrfjax.imf(np.random.default_rng(0).random(SHAPE) < 0.5, RANK, bounds=(0, 1))
     lrfjax.imf(np.random.default_rng(0).random(SHAPE) * 0.01, RANK, num_iters=0)
+    lrfjax.imf(X[0], RANK, num_iters=SWEEPS, rate=1e6)
+    lrfjax.imf(X[0], RANK, num_iters=SWEEPS, l1=1e6)
     jax.jit(solve)(np.random.default_rng(0).random(SHAPE) * 0.01)

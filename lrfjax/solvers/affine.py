@@ -60,9 +60,9 @@ def _weighted_sums(xt: Array, weights: Weights, state: State) -> tuple[Array, Ar
 
 
 def affine_change(problem: Problem, before: State, after: State) -> Array:
-    """Return how far scale and offset moved, relative to the scale and to the mean square of X.
+    """Return how far scale and offset moved: the larger of two shares, 0 if neither is fitted.
 
-    It is 0 if neither is fitted.
+    The scale is compared with itself, the offset with the root mean square of X.
     """
     change = jnp.zeros_like(problem.norm)
     if before.scale is not None and after.scale is not None:

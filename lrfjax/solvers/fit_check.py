@@ -12,7 +12,7 @@ import numpy as np
 from lrfjax import checks
 from lrfjax.errors import FitWarning
 from lrfjax.solvers.constraints import IntegerBox
-from lrfjax.solvers.problem import Models
+from lrfjax.solvers.problem import FactorModel, Models
 from lrfjax.types import Result
 
 # A fit that leaves a quarter of the squared norm of X is no fit.
@@ -35,15 +35,14 @@ def warn_of_scale(result: Result, models: Models) -> None:
     """Warn if a bad fit has a factor of zeros, or most entries of a factor at its bounds.
 
     Args:
-        result: result of integer factors without a fitted scale, on the host or on one device.
-        models: models of U and of V.
+        result: result without a fitted scale, concrete.
+        models: models of U and of V, concrete.
 
     Warns:
         FitWarning: the message names the remedy.
     """
     history = result.history.relative_error
-    # Frozen columns are the caller's choice.
-    if checks.lies_on_several_devices(history) or any(m.frozen is not None for m in models):
+    if checks.lies_on_several_devices(history) or any(map(_is_deliberate, models)):
         return
     errors = np.asarray(history)[..., -1]
     is_bad = errors > _BAD_ERROR
@@ -74,6 +73,12 @@ def warn_of_scale(result: Result, models: Models) -> None:
                 stacklevel=_CALLER,
             )
             return
+
+
+def _is_deliberate(model: FactorModel) -> bool:
+    """Return True if the caller froze columns or asked for small entries by a penalty."""
+    penalties = (model.l1, model.l2, model.rate)
+    return model.frozen is not None or any(np.any(np.asarray(p) > 0) for p in penalties)
 
 
 def _share_at_bounds(factor: np.ndarray, box: Any) -> float:

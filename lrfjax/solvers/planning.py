@@ -131,6 +131,6 @@ def plan_and_solve(
         plan=plan,
     )
     result = bucketed.trim(restore_batch(result, x.shape[:-2]), width)
-    if num_iters > 0 and not fit_scale and checks.is_concrete(result):
+    if num_iters > 0 and not fit_scale and checks.is_concrete((result, models)):
         warn_of_scale(result, models)
     return result
