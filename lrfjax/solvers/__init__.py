@@ -13,16 +13,19 @@ Execution, from arguments to results:
 - ``front_door``: what surrounds every call: JAX settings, meshes, LAPACK's threads.
 - ``lapack_threads``: one thread for LAPACK while a call lasts.
 - ``planning``: the path from checked data to a plan, its run, and the trimmed result.
-- ``arguments``: argument checks, and conversion to the form that the solvers take.
+- ``arguments``, ``model_arguments``: argument checks, and conversion to what solvers take.
 - ``bucketed``: padding to rank buckets, batches, restarts.
+- ``starts``: the plan of a solve, and where it begins.
 - ``fit_check``: a warning where X does not suit integer bounds.
 - ``units``: scaling of X, weights and penalties, and of results back.
 - ``sharding``: placement of arrays on several devices, and solves that follow it.
+- ``meshes``: meshes of the caller, with Auto axes for the solvers.
 - ``sharded_svd``: the SVD of a matrix whose rows lie on several devices.
 
 Loop:
 
 - ``bcd``: one sweep (``step``) and the loop over sweeps (``solve``).
+- ``entries``: the loops from one entry of the history to the next.
 - ``diagnostics``: the entries of the convergence history.
 - ``stopping``: tolerances and stopping tests.
 
@@ -38,6 +41,7 @@ Sweep:
 Starts:
 
 - ``initialize``: SVD, balanced, NNDSVD and random starts; filling of missing entries.
+- ``gram_svd``: leading singular triplets of a long matrix, from small decompositions.
 - ``truncated_svd``: the truncated SVD in closed form.
 
 Problem:

@@ -27,9 +27,10 @@ from lrfjax.solvers.affine import affine_change, fit_affine
 from lrfjax.solvers.column_kernel import update_by_kernel
 from lrfjax.solvers.columns import update_by_products, update_by_residual
 from lrfjax.solvers.constraints import IntegerBox
+from lrfjax.solvers.entries import Carry, all_entries, entries_until_stop
 from lrfjax.solvers.extrapolation import Extrapolation, begin, extrapolated_step
 from lrfjax.solvers.joint_moves import move_pairs
-from lrfjax.solvers.numerics import contract, with_row
+from lrfjax.solvers.numerics import contract
 from lrfjax.solvers.problem import Models, Problem, Products, State, project
 from lrfjax.solvers.stopping import Tolerances, has_converged
 from lrfjax.types import History, Result, Status
@@ -147,24 +148,6 @@ def step(
     return State(ut, vt, scale, offset), products
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class _Carry:
-    """The loop's carry from one entry of the history to the next.
-
-    Attributes:
-        state: starting point of the next sweep: factors, or an ``Extrapolation``.
-        last: entry ``num_recorded`` of the history.
-        num_recorded: number of entries after entry 0.
-        stop: whether ``last`` is the final entry.
-    """
-
-    state: State | Extrapolation
-    last: History
-    num_recorded: Array
-    stop: Array
-
-
 def solve(
     problem: Problem,
     start: State,
@@ -235,7 +218,7 @@ def solve(
         )
         return new, describe(new.accepted, old.accepted, entry * schedule.record_every)
 
-    def advance(carry: _Carry) -> _Carry:
+    def advance(carry: Carry) -> Carry:
         entry = carry.num_recorded + 1
         is_undecided: Array | bool = False
         state: State | Extrapolation
@@ -250,7 +233,7 @@ def solve(
         is_comparable = (carry.num_recorded > 0) | (not is_discrete)
         stop = has_converged(first, carry.last, after, moved, tolerances, is_comparable)
         stop = (stop & ~jnp.asarray(is_undecided)) | ~is_sound(after)
-        return _Carry(state, after, entry, stop)
+        return Carry(state, after, entry, stop)
 
     feasible = project(start, models, rank)
     first = describe(feasible, feasible, 0)
@@ -260,8 +243,8 @@ def solve(
     elif is_discrete and num_entries > 0:
         origin = start
     zero = jnp.zeros((), jnp.int32)
-    begun = _Carry(origin, first, zero, ~is_sound(first))
-    loop = _all_entries if schedule.fixed_length else _entries_until_stop
+    begun = Carry(origin, first, zero, ~is_sound(first))
+    loop = all_entries if schedule.fixed_length else entries_until_stop
     end, history = loop(advance, begun, num_entries, schedule.record)
     failed = ~is_sound(end.last)
     is_converged = end.stop & (not schedule.fixed_length)
@@ -278,48 +261,3 @@ def _repeat(sweep: Callable[[T], T], state: T, schedule: Schedule) -> T:
     # Reverse mode computes a sweep again instead of keeping all its columns.
     once = jax.checkpoint(sweep) if schedule.fixed_length else sweep
     return lax.fori_loop(0, schedule.record_every, lambda _, s: once(s), state)
-
-
-def _kept(entry: History, record: tuple[str, ...]) -> History:
-    """Return an entry without the fields that are only watched."""
-    dropped = {name: None for name in diagnostics.RECORDABLE if name not in record}
-    return replace(entry, **dropped)  # type: ignore[arg-type]
-
-
-def _entries_until_stop(
-    advance: Callable[[_Carry], _Carry], begun: _Carry, num_entries: int, record: tuple[str, ...]
-) -> tuple[_Carry, History]:
-    """Advance until the carry says stop; repeat the last entry to the end of the history."""
-
-    def body(pair: tuple[_Carry, History]) -> tuple[_Carry, History]:
-        carry, history = advance(pair[0]), pair[1]
-        entry, last = carry.num_recorded, _kept(carry.last, record)
-        return carry, jax.tree.map(lambda h, a: with_row(h, entry, a), history, last)
-
-    first = _kept(begun.last, record)
-    history = jax.tree.map(lambda a: jnp.broadcast_to(a, (num_entries + 1, *a.shape)), first)
-    end = begun
-    if num_entries > 0:
-        end, history = lax.while_loop(
-            lambda p: ~p[0].stop & (p[0].num_recorded < num_entries), body, (begun, history)
-        )
-    is_done = jnp.arange(num_entries + 1) <= end.num_recorded
-
-    def hold(h: Array, a: Array) -> Array:
-        return jnp.where(is_done.reshape(-1, *[1] * a.ndim), h, a)
-
-    return end, jax.tree.map(hold, history, _kept(end.last, record))
-
-
-def _all_entries(
-    advance: Callable[[_Carry], _Carry], begun: _Carry, num_entries: int, record: tuple[str, ...]
-) -> tuple[_Carry, History]:
-    """Advance through all entries, with static bounds."""
-
-    def body(carry: _Carry, _: None) -> tuple[_Carry, History]:
-        carry = advance(carry)
-        return carry, _kept(carry.last, record)
-
-    end, later = lax.scan(body, begun, None, length=num_entries)
-    first = _kept(begun.last, record)
-    return end, jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, later)

@@ -7,7 +7,7 @@ if the constraints allow that, makes the start, and runs a batch in the way that
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,17 +18,11 @@ from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.solvers import bcd
-from lrfjax.solvers.affine import fit_affine, round_mean
+from lrfjax.solvers.affine import round_mean
 from lrfjax.solvers.diagnostics import relative_error
 from lrfjax.solvers.initialize import (
-    balanced_start,
-    fill_empty_columns,
     fill_missing,
-    fitting_scale,
-    nndsvd_start,
-    random_start,
     restart_settings,
-    svd_start,
 )
 from lrfjax.solvers.numerics import (
     contract,
@@ -37,9 +31,10 @@ from lrfjax.solvers.numerics import (
     safe_sqrt,
     sum_of_squares,
 )
-from lrfjax.solvers.problem import Models, Problem, prepare, project, split_weights
+from lrfjax.solvers.problem import Models, prepare, split_weights
 from lrfjax.solvers.sharded_svd import sharded_svd
 from lrfjax.solvers.sharding import Layout, over_devices
+from lrfjax.solvers.starts import Plan, given_start, named_start
 from lrfjax.solvers.stopping import Tolerances
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.solvers.units import Units
@@ -60,27 +55,6 @@ def rank_bucket(rank: int, limit: int | None = None) -> int:
     """
     bucket = max(_SMALLEST_BUCKET, 1 << (rank - 1).bit_length())
     return bucket if limit is None else min(bucket, limit)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The static settings of a solve; each plan compiles once for each shape of X.
-
-    Attributes:
-        start: ``"svd"``, ``"balanced"``, ``"nndsvd"``, ``"random"`` or ``"given"``.
-        bucket: number of columns of the padded factors.
-        num_restarts: number of starts.
-        fit_scale: whether to fit a scale of the product.
-        fit_offset: whether to fit an offset.
-        schedule: static settings of the loop.
-    """
-
-    start: str
-    bucket: int
-    num_restarts: int
-    fit_scale: bool
-    fit_offset: bool
-    schedule: bcd.Schedule
 
 
 @partial(jax.jit, static_argnames=("plan", "layout"))
@@ -159,11 +133,13 @@ def _solve(
 
         def begin(index: Array, lean: Array, share: Array) -> bcd.State:
             if factors is not None:
-                return _given_start(problem, units.inward(factors), models, rank, plan)
+                return given_start(problem, units.inward(factors), models, rank, plan)
             chosen = key
             if key is not None and plan.num_restarts > 1:
                 chosen = jax.random.fold_in(key, index)
-            return _start(near_one, problem.unit, offset, chosen, rank, models, plan, lean, share)
+            return named_start(
+                near_one, problem.unit, offset, chosen, rank, models, plan, lean, share
+            )
 
         def run(state: bcd.State) -> Result:
             return bcd.solve(
@@ -188,64 +164,6 @@ def _solve(
     if x.ndim == 2:
         return single(x, weights, factors)
     return _over_batch(lambda problem: single(*problem), (x, weights, factors))
-
-
-def _start(
-    x: Array,
-    unit: Array,
-    offset: Array | None,
-    key: Array | None,
-    rank: Array,
-    models: Models,
-    plan: Plan,
-    lean: Array,
-    share: Array,
-) -> bcd.State:
-    """Return one named start of a plan for ``unit`` times X, with zeros in the dead columns."""
-    constraints = (models[0].constraint, models[1].constraint)
-    side = constraints[1].wider_side()
-    centred = x if offset is None else x - offset / unit
-    if plan.start == "random":
-        assert key is not None
-        ut, vt = random_start(key, centred, plan.bucket, rank, constraints)
-    elif plan.start == "nndsvd":
-        ut, vt = nndsvd_start(centred, plan.bucket)
-    elif plan.start == "svd":
-        ut, vt = svd_start(centred, plan.bucket, side)
-    else:
-        ut, vt = balanced_start(centred, plan.bucket, side, lean)
-    live = jnp.arange(plan.bucket)[:, None] < rank
-    ut, vt = (jnp.where(live, factor * jnp.sqrt(unit), 0) for factor in (ut, vt))
-    scale = None
-    if plan.fit_scale:
-        reach = jnp.maximum(*(jnp.asarray(c.reach(), x.dtype) for c in constraints))
-        scale = fitting_scale(ut, vt, reach, share)
-        ut, vt = ut / jnp.sqrt(scale), vt / jnp.sqrt(scale)
-    if plan.start != "random" and not all(c.is_cone for c in constraints):
-        ut, vt = fill_empty_columns(ut, vt, live)
-    return bcd.State(ut, vt, scale, offset)
-
-
-def _given_start(
-    problem: Problem, factors: Factors, models: Models, rank: Array, plan: Plan
-) -> bcd.State:
-    """Return the start from given factors, in the units of the problem.
-
-    A scale or an offset that is fitted but not given is fitted to the factors.
-    """
-    one = jnp.ones((), problem.x.dtype)
-    state = bcd.State(
-        factors.u.T,
-        factors.v.T,
-        (one if factors.scale is None else factors.scale) if plan.fit_scale else None,
-        (0 * one if factors.offset is None else factors.offset) if plan.fit_offset else None,
-    )
-    fitted = fit_affine(problem, project(state, models, rank))
-    return replace(
-        state,
-        scale=state.scale if factors.scale is not None else fitted[0],
-        offset=state.offset if factors.offset is not None else fitted[1],
-    )
 
 
 @partial(jax.jit, static_argnames="layout")

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax.solvers.arguments import (
-    Pair,
     check_data,
 )
 from lrfjax.solvers.constraints import Constraint, Real
 from lrfjax.solvers.front_door import front_door
+from lrfjax.solvers.model_arguments import Pair
 from lrfjax.solvers.planning import plan_and_solve
 from lrfjax.types import Factors, Result, factors_of
 

@@ -10,7 +10,7 @@ import jax
 
 from lrfjax import checks
 from lrfjax.solvers.lapack_threads import one_lapack_thread
-from lrfjax.solvers.sharding import on_auto_mesh
+from lrfjax.solvers.meshes import on_auto_mesh
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -20,7 +20,6 @@ from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers import diagnostics
 from lrfjax.solvers.arguments import (
-    check_constraint,
     check_named_start,
     check_record,
     flatten_batch,
@@ -29,9 +28,10 @@ from lrfjax.solvers.arguments import (
 from lrfjax.solvers.constraints import Constraint, NonNegative
 from lrfjax.solvers.front_door import front_door
 from lrfjax.solvers.initialize import nndsvd_start, random_start, svd_start
+from lrfjax.solvers.meshes import refuse_checked_axes
+from lrfjax.solvers.model_arguments import check_constraint
 from lrfjax.solvers.numerics import contract, power_of_two_near
 from lrfjax.solvers.problem import FactorModel, Models, Problem, State, prepare
-from lrfjax.solvers.sharding import refuse_checked_axes
 from lrfjax.solvers.units import Units
 from lrfjax.types import Factors, History, Result, Status, factors_of
 

@@ -13,7 +13,6 @@ from lrfjax import checks
 from lrfjax.errors import InputError
 from lrfjax.solvers import bcd, bucketed
 from lrfjax.solvers.arguments import (
-    Pair,
     check_combination,
     check_passes,
     check_record,
@@ -21,14 +20,16 @@ from lrfjax.solvers.arguments import (
     check_tolerances,
     flatten_batch,
     flatten_factors,
-    make_models,
     padded_width,
     restore_batch,
 )
 from lrfjax.solvers.column_kernel import kernel_for
 from lrfjax.solvers.constraints import Constraint
 from lrfjax.solvers.fit_check import warn_of_scale
-from lrfjax.solvers.sharding import layout_of, refuse_checked_axes
+from lrfjax.solvers.meshes import refuse_checked_axes
+from lrfjax.solvers.model_arguments import Pair, make_models
+from lrfjax.solvers.sharding import layout_of
+from lrfjax.solvers.starts import Plan
 from lrfjax.types import Factors, Result, factors_of
 
 
@@ -111,7 +112,7 @@ def plan_and_solve(
         bool(fixed_length),
         kernel,
     )
-    plan = bucketed.Plan(start, bucket, num_restarts, bool(fit_scale), bool(fit_offset), schedule)
+    plan = Plan(start, bucket, num_restarts, bool(fit_scale), bool(fit_offset), schedule)
     # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately.
     live: Any = rank if is_traced else np.int32(rank)
     if layout is not None:

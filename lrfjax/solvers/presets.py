@@ -15,7 +15,6 @@ from lrfjax import checks
 from lrfjax.errors import InputError
 from lrfjax.solvers import bucketed
 from lrfjax.solvers.arguments import (
-    Pair,
     check_data,
     flatten_batch,
     padded_width,
@@ -23,6 +22,7 @@ from lrfjax.solvers.arguments import (
 )
 from lrfjax.solvers.constraints import IntegerBox, NonNegative
 from lrfjax.solvers.front_door import front_door
+from lrfjax.solvers.model_arguments import Pair
 from lrfjax.solvers.planning import plan_and_solve
 from lrfjax.solvers.sharding import layout_of
 from lrfjax.types import Factors, Result

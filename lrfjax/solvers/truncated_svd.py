@@ -11,7 +11,7 @@ from jax import Array
 from lrfjax import checks
 from lrfjax.errors import InputError
 from lrfjax.solvers.front_door import front_door
-from lrfjax.solvers.initialize import fix_signs
+from lrfjax.solvers.gram_svd import fix_signs
 
 
 @front_door
