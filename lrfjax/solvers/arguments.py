@@ -153,7 +153,12 @@ def padded_width(rank: Any, limit: int | None, max_rank: int | None, default: in
 
 
 def check_start(
-    init: str | Factors, key: Array | None, shape: tuple[int, ...], width: int, bucket: int
+    init: Any,
+    key: Any,
+    shape: tuple[int, ...],
+    width: int,
+    bucket: int,
+    names: tuple[str, ...] = STARTS,
 ) -> tuple[str, Factors | Array | None]:
     """Return the name of the start (static) and its input: padded factors, a key or None."""
     if isinstance(init, Factors):
@@ -182,11 +187,6 @@ def check_start(
                     raise InputError(f"init.scale must be positive, got {value}")
             affine.append(value)
         return "given", Factors(padded[0], padded[1], affine[0], affine[1])
-    return check_named_start(init, key, STARTS)
-
-
-def check_named_start(init: Any, key: Any, names: tuple[str, ...]) -> tuple[str, Array | None]:
-    """Return the name of a start and its key, None unless the name is ``"random"``."""
     if not isinstance(init, str):
         raise InputTypeError(f"init must be one of {names} or Factors, got {init!r}")
     checks.one_of("init", init, names)

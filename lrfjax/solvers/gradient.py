@@ -20,8 +20,8 @@ from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers import diagnostics
 from lrfjax.solvers.arguments import (
-    check_named_start,
     check_record,
+    check_start,
     flatten_batch,
     restore_batch,
 )
@@ -138,7 +138,11 @@ def factorize_gradient(
         )
     constraints = _check_constraints(constraint, rank, x.dtype)
     fields = check_record(record, _models(constraints))
-    start, given = _check_start(factors_of(init), key, x.shape, rank, x.dtype)
+    init = factors_of(init)
+    start, given = check_start(init, key, x.shape, rank, rank, _STARTS)
+    for name in ("scale", "offset") if isinstance(init, Factors) else ():
+        if (value := getattr(init, name)) is not None:
+            raise InputError(f"init.{name} must be None for a first-order method, got {value}")
 
     # optax relies on the default promotion of dtypes.
     with jax.numpy_dtype_promotion("standard"):
@@ -308,24 +312,3 @@ def _check_constraints(constraint: Any, rank: int, dtype: Any) -> tuple[Constrai
                 f"got {constraint!r}"
             )
     return checked[0], checked[1]
-
-
-def _check_start(
-    init: Any, key: Any, shape: tuple[int, ...], rank: int, dtype: Any
-) -> tuple[str, Any]:
-    """Return the name of the start (static) and its input: factors, a key or None."""
-    if isinstance(init, Factors):
-        *batch, num_rows, num_columns = shape
-        for name, value in (("scale", init.scale), ("offset", init.offset)):
-            if value is not None:
-                raise InputError(f"init.{name} must be None for a first-order method, got {value}")
-        arrays = []
-        for name, value, length in (("u", init.u, num_rows), ("v", init.v, num_columns)):
-            if np.shape(value) != (expected := (*batch, length, rank)):
-                raise InputError(f"init.{name} must have shape {expected}, got {np.shape(value)}")
-            array = jnp.asarray(value, dtype)
-            if checks.is_concrete(array):
-                checks.finite(f"init.{name}", array)
-            arrays.append(array)
-        return "given", Factors(arrays[0], arrays[1])
-    return check_named_start(init, key, _STARTS)
