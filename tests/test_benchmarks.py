@@ -65,7 +65,7 @@ def test_a_start_and_an_objective_count_as_their_formulas_read():
 
 
 def test_the_sample_of_the_start_is_the_solvers():
-    module = importlib.import_module("lrfjax.solvers.initialize")
+    module = importlib.import_module("lrfjax.solvers.gram_svd")
     assert costs.SAMPLE_SIZE == module._SAMPLE_SIZE
 
 

@@ -68,13 +68,13 @@ def test_the_penalised_objective_never_rises(name, seed):
 
 def test_the_charges_bound_the_entropy():
     rng = np.random.default_rng(0)
-    for _ in range(500):
-        length = int(rng.integers(1, 30))
+    charge = jax.jit(lambda a: charges(histogram(a, np.float32(0), 6)))
+    exact = jax.jit(lambda a: column_bits(a[None], np.float32(0), 6))
+    for k in range(400):
+        length = (1, 2, 7, 24)[k % 4]
         old, new = (rng.integers(0, rng.integers(1, 6), length) for _ in range(2))
-        bits = np.asarray(charges(histogram(old.astype(np.float32), np.float32(0), 6)))
-        exact_old, exact_new = (
-            float(column_bits(a[None].astype(np.float32), np.float32(0), 6)) for a in (old, new)
-        )
+        bits = np.asarray(charge(old.astype(np.float32)))
+        exact_old, exact_new = (float(exact(a.astype(np.float32))) for a in (old, new))
         assert exact_new <= exact_old + (bits[new] - bits[old]).sum() + 1e-3
         assert np.isclose(exact_old, bits[old].sum(), rtol=1e-5, atol=1e-4)
 
