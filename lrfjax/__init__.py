@@ -55,16 +55,33 @@ from lrfjax.evaluation.results import Row, read_rows
 from lrfjax.evaluation.runner import evaluate
 from lrfjax.image.metrics import bits_per_pixel, compression_ratio, ms_ssim, psnr, ssim
 from lrfjax.image.reading import Picture, read_image, read_picture
-from lrfjax.solvers.column_kernel import column_kernel
-from lrfjax.solvers.constraints import Box, Constraint, IntegerBox, NonNegative, Real
-from lrfjax.solvers.entropy import factor_bits
-from lrfjax.solvers.factorize import factorize, reconstruct
-from lrfjax.solvers.gradient import factorize_gradient
-from lrfjax.solvers.levels import Levels
+from lrfjax.solvers.execute.sharding import shard_batch, shard_rows
+from lrfjax.solvers.execute.stepping import Solve
+from lrfjax.solvers.factorize import factorize, reconstruct, resume
+from lrfjax.solvers.losses.divergence import BetaDivergence, ItakuraSaito, KullbackLeibler
+from lrfjax.solvers.losses.loss import Loss
+from lrfjax.solvers.losses.squared import SquaredError
+from lrfjax.solvers.methods.bcd import BCD
+from lrfjax.solvers.methods.column_kernel import column_kernel
+from lrfjax.solvers.methods.extrapolation import Extrapolated
+from lrfjax.solvers.methods.first_order import FirstOrder
+from lrfjax.solvers.methods.method import Method
+from lrfjax.solvers.methods.multiplicative import Multiplicative
+from lrfjax.solvers.model import FactorModel, Model
+from lrfjax.solvers.open_loop import finish, init, step
+from lrfjax.solvers.penalties.entropy import BitCosts, Entropy, factor_bits
+from lrfjax.solvers.penalties.penalty import L1, L2, Penalty
 from lrfjax.solvers.presets import imf, nmf, svd
 from lrfjax.solvers.rank_selection import rank_for_error, rank_for_ratio
-from lrfjax.solvers.sharding import shard_batch, shard_rows
-from lrfjax.solvers.sparsity import Sparse
+from lrfjax.solvers.record import Record
+from lrfjax.solvers.sets.boxes import Box, IntegerBox, NonNegative, Real
+from lrfjax.solvers.sets.constraint import Constraint
+from lrfjax.solvers.sets.levels import Levels
+from lrfjax.solvers.sets.sparsity import Sparse
+from lrfjax.solvers.starts.random_start import RandomStart
+from lrfjax.solvers.starts.start import Start
+from lrfjax.solvers.starts.svd_starts import BalancedStart, NNDSVDStart, SVDStart
+from lrfjax.solvers.stopping import AnyOf, FixedPoint, SmallChange, SmallGradient, Stalled, Stop
 from lrfjax.solvers.transform import transform
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Factors, History, Result, Status
@@ -72,26 +89,56 @@ from lrfjax.types import Factors, History, Result, Status
 __version__ = _version("lrfjax")
 
 __all__ = [
+    "BCD",
+    "L1",
+    "L2",
     "PAPER_SETTINGS",
+    "AnyOf",
+    "BalancedStart",
+    "BetaDivergence",
+    "BitCosts",
     "Box",
     "Constraint",
+    "Entropy",
+    "Extrapolated",
+    "FactorModel",
     "Factors",
+    "FirstOrder",
     "FitWarning",
+    "FixedPoint",
     "FormatError",
     "History",
     "InputError",
     "InputTypeError",
     "IntegerBox",
+    "ItakuraSaito",
+    "KullbackLeibler",
     "Levels",
+    "Loss",
     "LrfError",
+    "Method",
+    "Model",
+    "Multiplicative",
+    "NNDSVDStart",
     "NonNegative",
+    "Penalty",
     "Picture",
+    "RandomStart",
     "Real",
+    "Record",
     "Result",
     "Row",
+    "SVDStart",
+    "SmallChange",
+    "SmallGradient",
+    "Solve",
     "SolverError",
     "Sparse",
+    "SquaredError",
+    "Stalled",
+    "Start",
     "Status",
+    "Stop",
     "SweepTimes",
     "bd_psnr",
     "bd_rate",
@@ -106,11 +153,12 @@ __all__ = [
     "evaluate",
     "factor_bits",
     "factorize",
-    "factorize_gradient",
+    "finish",
     "imf",
     "imf_decode",
     "imf_encode",
     "imf_sweep",
+    "init",
     "mean_curve",
     "ms_ssim",
     "nmf",
@@ -130,10 +178,12 @@ __all__ = [
     "read_picture",
     "read_rows",
     "reconstruct",
+    "resume",
     "save_figure",
     "shard_batch",
     "shard_rows",
     "ssim",
+    "step",
     "svd",
     "svd_decode",
     "svd_encode",

@@ -8,7 +8,7 @@ only if they are the same object; ``jax.tree.map`` compares their arrays.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -31,6 +31,8 @@ class Status(enum.IntEnum):
     """A sweep changed nothing, or a tolerance was met."""
     FAILED = 2
     """The relative error became NaN or infinite; do not use the factors."""
+    STOPPED = 3
+    """A callback returned True."""
 
 
 @jax.tree_util.register_dataclass
@@ -92,6 +94,11 @@ class History:
         u_change: ||U - U'||_F / ||U||_F, where U' is the U of the previous entry (before rounding,
             as for ``num_changed``), same shape; 0 in entry 0, and if U and U' are zero.
         v_change: the same for V.
+        affine_change: how far scale and offset moved since the previous entry, the larger of two
+            shares, same shape: that of the scale, and that of the offset in units of the root mean
+            square of X. None unless one is fitted.
+        own: what a ``Record`` adds, by name: arrays of shape (..., num_iters / record_every + 1,
+            ...). None unless asked for.
         factors: factors of every entry, with the entry axis after the batch axes: U has shape
             (..., num_iters / record_every + 1, M, R). None unless ``record`` names it.
     """
@@ -105,6 +112,8 @@ class History:
     projected_gradient: Array | None = None
     u_change: Array | None = None
     v_change: Array | None = None
+    affine_change: Array | None = None
+    own: dict[str, Array] | None = None
     factors: Factors | None = None
 
     def __repr__(self) -> str:
@@ -114,6 +123,16 @@ class History:
             rows.append(("relative error", " -> ".join(ends)))
         named = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         return summary.as_line("History", [*rows, ("fields", " ".join(named))])
+
+    def at_end(self) -> History:
+        """Return the last entry: fields of shape (...), factors of that of the entry."""
+
+        def last(name: str) -> Any:
+            value = getattr(self, name)
+            axis = np.ndim(self.sweeps) - 1
+            return jax.tree.map(lambda a: a[(slice(None),) * axis + (-1,)], value)
+
+        return History(**{field.name: last(field.name) for field in fields(self)})
 
     def to_dict(self) -> dict[str, np.ndarray]:
         """Return the recorded scalars of one problem by name, cut to the sweeps that were done.
@@ -137,8 +156,8 @@ class History:
                 "pick one with jax.tree.map(lambda a: a[k], history)"
             )
         end = int(np.argmax(sweeps == sweeps[-1])) + 1
-        names = [field.name for field in fields(self) if field.name != "factors"]
-        values = {name: getattr(self, name) for name in names}
+        names = [field.name for field in fields(self) if field.name not in ("factors", "own")]
+        values = {name: getattr(self, name) for name in names} | (self.own or {})
         return {k: np.asarray(value)[:end] for k, value in values.items() if value is not None}
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -153,7 +172,6 @@ class History:
         return pandas.DataFrame(self.to_dict()).set_index("sweeps")
 
 
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """The result of every solver.
@@ -172,6 +190,8 @@ class Result:
     num_iters: Array
     status: Array
     restarts: History | None = None
+    origin: Any = field(default=None, init=False)
+    """What ``resume`` needs. It is no part of the pytree: transformations of JAX drop it."""
 
     @property
     def converged(self) -> Array:
@@ -210,6 +230,13 @@ class Result:
 
     def _repr_html_(self) -> str:
         return summary.as_html("Result", self._rows())
+
+
+jax.tree_util.register_dataclass(
+    Result,
+    data_fields=[field.name for field in fields(Result) if field.init],
+    meta_fields=[],
+)
 
 
 def factors_of(value: Any) -> Any:

@@ -30,7 +30,7 @@ from lrfjax.codec.quantize import (
 )
 from lrfjax.errors import InputError
 from lrfjax.solvers import presets
-from lrfjax.solvers.fit_check import without_fit_warnings
+from lrfjax.solvers.execute.fit_check import without_fit_warnings
 
 LayoutSettings = tuple[str, tuple[float, float], bool, tuple[int, int], str, int]
 Coded = tuple[container.LearnedHeader, bytes]

@@ -23,10 +23,12 @@ from lrfjax.codec.learned_plan import Plan, Spectrum, fit_scale, plan_of
 from lrfjax.codec.planes import FRACTION_BITS, plane_weights, rotation_of, to_patches
 from lrfjax.codec.quantize import IntegerFactors, Range, host_factors
 from lrfjax.errors import InputError
-from lrfjax.solvers.constraints import IntegerBox, NonNegative
+from lrfjax.solvers.execute.fit_check import without_fit_warnings
 from lrfjax.solvers.factorize import factorize
-from lrfjax.solvers.fit_check import without_fit_warnings
+from lrfjax.solvers.model import FactorModel, Model
+from lrfjax.solvers.penalties.penalty import L1
 from lrfjax.solvers.presets import nmf, svd
+from lrfjax.solvers.sets.boxes import IntegerBox, NonNegative
 from lrfjax.types import Factors
 
 MAX_NMF_RANK = 32
@@ -194,13 +196,15 @@ class ImageEncoder:
             gram = v.T @ v + 1e-3 * np.eye(rank)
             return v.astype(np.int32), np.linalg.solve(gram, v.T @ x.T).T / scale, 0
         start = Factors(jnp.asarray(us[:, :rank] / (scale * norm)), jnp.asarray(v, jnp.float32))
+        dead_zone = L1(weight * _DEAD_ZONE * norm**2 / x.shape[1])
         result = factorize(
             x / scale,
             rank,
-            constraints=(_box(-plan.largest, plan.largest), _box(-norm, norm)),
+            model=Model(
+                FactorModel(_box(-plan.largest, plan.largest), (dead_zone,)), _box(-norm, norm)
+            ),
             num_iters=self.num_iters,
-            init=start,
-            l1=(weight * _DEAD_ZONE * norm**2 / x.shape[1], 0.0),
+            start=start,
             record=(),
         )
         u, v = host_factors(result)
@@ -226,20 +230,21 @@ class ImageEncoder:
         real = factorize(
             lifted / scale,
             rank,
-            constraints=(NonNegative(), NonNegative()),
+            model=Model(NonNegative(), FactorModel(NonNegative(), is_fixed=True)),
             num_iters=self.num_iters,
-            init=Factors(start.u / scale, start.v),
-            frozen=(False, True),
+            start=Factors(start.u / scale, start.v),
             record=(),
         )
+        dead_zone = L1(weight * _DEAD_ZONE * norm**2 / lifted.shape[1])
         result = factorize(
             lifted / scale,
             rank,
-            constraints=(_box(0, plan.largest), _box(0, norm)),
+            model=Model(
+                FactorModel(_box(0, plan.largest), (dead_zone,)),
+                FactorModel(_box(0, norm), is_fixed=True),
+            ),
             num_iters=4,
-            init=real.factors,
-            l1=(weight * _DEAD_ZONE * norm**2 / lifted.shape[1], 0.0),
-            frozen=(False, True),
+            start=real,
             record=(),
         )
         return v.astype(np.int32), host_factors(result)[0].astype(np.int32), offset

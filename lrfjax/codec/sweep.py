@@ -23,10 +23,11 @@ from lrfjax.codec.layout import Layout, to_matrices
 from lrfjax.codec.quantize import IntegerFactors, Scale, quantize
 from lrfjax.errors import InputError, InputTypeError, SolverError
 from lrfjax.image.reading import MAX_PIXELS, check_image
-from lrfjax.solvers.bucketed import rank_bucket
-from lrfjax.solvers.constraints import IntegerBox
+from lrfjax.solvers.execute.lapack_threads import one_lapack_thread
+from lrfjax.solvers.execute.solve import rank_bucket
 from lrfjax.solvers.factorize import factorize
-from lrfjax.solvers.lapack_threads import one_lapack_thread
+from lrfjax.solvers.model import Model
+from lrfjax.solvers.sets.boxes import IntegerBox
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Status
 
@@ -241,9 +242,9 @@ def _solve(
         result = factorize(
             x,
             ranks[k],
-            constraints=(box, box),
+            model=Model(box, box),
             num_iters=num_iters,
-            init=init,
+            start=init,
             record_every=max(num_iters, 1),
             max_rank=max_ranks[k],
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lrfjax.errors import InputError
 
@@ -96,30 +96,29 @@ def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     return total, (a - (total - part)) + (b - part)
 
 
-_SHARDS: ContextVar[tuple[int, Callable[[Array], Array]] | None] = ContextVar(
-    "shards", default=None
-)
+@dataclass(frozen=True)
+class RowShards:
+    """The rows of X on several devices, for sums over them; static.
 
+    JAX would copy a vector that is sharded over devices to all of them before a compensated sum.
+    With this, each device sums its own part, and one number of each is sent.
 
-@contextmanager
-def sharded_sums(count: int, gather: Callable[[Array], Array]) -> Iterator[None]:
-    """Make ``compensated_sum`` sum each shard of a vector by itself while a program is traced.
-
-    JAX would otherwise copy a vector that is sharded over devices to all of them.
-
-    Args:
-        count: number of shards of a vector over the rows of X; they are equal and in order.
-        gather: function that copies one number of each shard to all devices.
+    Attributes:
+        count: number of parts of a vector over the rows of X; they are equal and in order.
+        mesh: the devices; None for the mesh of the context, inside ``jax.shard_map``.
     """
-    token = _SHARDS.set((count, gather) if count > 1 else None)
-    try:
-        yield
-    finally:
-        _SHARDS.reset(token)
+
+    count: int
+    mesh: Mesh | None
+
+    def gather(self, parts: Array) -> Array:
+        """Return an array of one entry for each part, copied to all devices."""
+        mesh = jax.sharding.get_abstract_mesh() if self.mesh is None else self.mesh
+        return lax.with_sharding_constraint(parts, NamedSharding(mesh, PartitionSpec()))
 
 
-@jax.custom_jvp
-def compensated_sum(x: Array) -> Array:
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def compensated_sum(x: Array, shards: RowShards | None = None) -> Array:
     """Sum a vector with the rounding errors carried along, and round once at the end.
 
     The method of Ogita, Rump and Oishi (Accurate sum and dot product, 2005), in any order of
@@ -127,25 +126,24 @@ def compensated_sum(x: Array) -> Array:
 
     Args:
         x: shape (n,), floating point.
+        shards: placement of a vector over the rows of X on several devices; None for one.
 
     Returns:
         A scalar of the same dtype.
     """
-    shards = _SHARDS.get()
     # Zeros that depend on x as far as JAX can tell: second derivatives go through the reduction
     # itself, whose rule needs a tangent for both of its operands.
     total, error = x, jnp.where(jnp.zeros(x.shape, bool), x, 0)
-    if shards is not None and x.shape[0] % shards[0] == 0:
-        count, gather = shards
-        parts = _fold(total.reshape(count, -1), error.reshape(count, -1))
-        total, error = gather(jnp.stack(parts, axis=1)).T
+    if shards is not None and x.shape[0] % shards.count == 0:
+        parts = _fold(total.reshape(shards.count, -1), error.reshape(shards.count, -1))
+        total, error = shards.gather(jnp.stack(parts, axis=1)).T
     total, error = _fold(total, error)
     return total + error
 
 
 @compensated_sum.defjvp
-def _sum_of_tangents(primals: Any, tangents: Any) -> Any:
-    return compensated_sum(*primals), jnp.sum(*tangents)
+def _sum_of_tangents(shards: RowShards | None, primals: Any, tangents: Any) -> Any:
+    return compensated_sum(*primals, shards), jnp.sum(*tangents)
 
 
 def _fold(total: Array, error: Array) -> tuple[Array, Array]:
@@ -160,7 +158,7 @@ def _fold(total: Array, error: Array) -> tuple[Array, Array]:
     return lax.reduce((total, error), (zero, zero), add, (total.ndim - 1,))
 
 
-def sum_of_squares(x: Array) -> Array:
+def sum_of_squares(x: Array, shards: RowShards | None = None) -> Array:
     """Sum the squares of a matrix with hardly more than one rounding.
 
     Columns are summed plainly (integers stay exact as long as a column sum is below 2^24), the
@@ -169,11 +167,12 @@ def sum_of_squares(x: Array) -> Array:
 
     Args:
         x: shape (N, M), floating point; best with N < M.
+        shards: see ``compensated_sum``.
 
     Returns:
         A scalar of the same dtype.
     """
-    return compensated_sum(jnp.sum(x * x, axis=0))
+    return compensated_sum(jnp.sum(x * x, axis=0), shards)
 
 
 def safe_sqrt(x: Array) -> Array:

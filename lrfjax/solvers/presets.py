@@ -1,6 +1,7 @@
 """The named factorizations: ``imf``, ``nmf`` and ``svd``.
 
-Each one documents its options, checks the data, and hands over to ``planning``.
+``imf`` and ``nmf`` are ``factorize`` with the parts of one method filled in and its common options
+as keywords. Everything else is a call of ``factorize`` away.
 """
 
 from __future__ import annotations
@@ -12,20 +13,33 @@ import numpy as np
 from jax import Array
 
 from lrfjax import checks
-from lrfjax.errors import InputError
-from lrfjax.solvers import bucketed
-from lrfjax.solvers.arguments import (
-    check_data,
-    flatten_batch,
-    padded_width,
-    restore_batch,
-)
-from lrfjax.solvers.constraints import IntegerBox, NonNegative
-from lrfjax.solvers.front_door import front_door
-from lrfjax.solvers.model_arguments import Pair
-from lrfjax.solvers.planning import plan_and_solve
-from lrfjax.solvers.sharding import layout_of
+from lrfjax.errors import InputError, InputTypeError
+from lrfjax.solvers.execute.closed_svd import solve_svd
+from lrfjax.solvers.execute.front_door import front_door
+from lrfjax.solvers.execute.part_checks import tolerance_rule
+from lrfjax.solvers.execute.planning import plan_call
+from lrfjax.solvers.execute.shapes import flatten_batch, padded_width, restore_batch, trim
+from lrfjax.solvers.execute.sharding import layout_of
+from lrfjax.solvers.losses.loss import Loss
+from lrfjax.solvers.losses.squared import SquaredError
+from lrfjax.solvers.methods.bcd import BCD
+from lrfjax.solvers.methods.extrapolation import Extrapolated
+from lrfjax.solvers.methods.method import Method
+from lrfjax.solvers.model import FactorModel, Model
+from lrfjax.solvers.penalties.entropy import Entropy
+from lrfjax.solvers.penalties.penalty import L1, L2
+from lrfjax.solvers.record import Record
+from lrfjax.solvers.sets.boxes import IntegerBox, NonNegative
+from lrfjax.solvers.starts.start import Start
+from lrfjax.solvers.stopping import Stalled
 from lrfjax.types import Factors, Result
+
+Pair = float | Array | tuple[float | Array, float | Array]
+"""One number for both factors, or a pair of numbers for U and V."""
+
+_PASSES_OF_PARABOLAS = 3
+"""Passes over the columns for losses other than the squared error: of 1, 2, 3 and 5, the number
+that took the least time on counts, digits and a photograph."""
 
 
 @front_door
@@ -36,22 +50,15 @@ def imf(
     bounds: tuple[Any, Any] = (-16, 15),
     num_iters: int = 10,
     tol: float | Array = 0.0,
-    init: str | Factors | Result = "svd",
-    key: Array | None = None,
-    record_every: int = 1,
-    l1: Pair = 0.0,
-    l2: Pair = 0.0,
-    frozen: tuple[Any, Any] = (False, False),
+    init: str | Start | Factors | Result = "svd",
+    key: Any | None = None,
+    weights: Any | None = None,
     fit_scale: bool = False,
     fit_offset: bool = False,
     rate: Pair = 0.0,
     num_restarts: int = 1,
-    joint_moves: bool = False,
-    num_passes: int | tuple[int, int] = 1,
-    weights: Any | None = None,
-    change_tol: float | Array = 0.0,
-    record: Sequence[str] | None = None,
-    max_rank: int | None = None,
+    record: Record | Sequence[str] | None = None,
+    record_every: int = 1,
 ) -> Result:
     """Factorize X ~ scale * U V^T + offset with integers in [lower, upper] in U and V.
 
@@ -65,47 +72,30 @@ def imf(
     with ``init="balanced"`` finds the scale. A ``FitWarning`` tells if such a fit fails.
 
     Args:
-        x: shape (..., M, N), real numbers. The computation is in float32, or in float64 for float64
-            and 64-bit integers if x64 is on. ``x`` may lie on several devices, see ``shard_batch``
-            and ``shard_rows``.
-        rank: number of columns, at least 1, and at most min(M, N) for starts from an SVD (all but
-            ``"random"`` and given factors). It may be traced: a new rank then compiles nothing,
-            and the factors have ``max_rank`` columns, zero from column ``rank`` on.
+        x: shape (..., M, N), real numbers, see ``factorize``.
+        rank: number of columns; may be traced, see ``factorize``.
         bounds: (lower, upper), integers; either may be an array of shape (rank,), one bound for
             each column. The default is the paper's.
         num_iters: largest number of sweeps; static.
         tol: stop when the objective falls by no more than this share from one entry of the history
             to the next. 0 stops only at a fixed point, where nothing changes.
-        init: ``"svd"``, the paper's start: U S^(1/2) and V S^(1/2) of the truncated SVD, not
-            rounded before the first sweep; ``"balanced"``, the same product with U and V scaled so
-            that rounding them costs least; ``"random"`` with a ``key``; or ``Factors`` or a
-            ``Result`` to continue from.
-        key: a JAX PRNG key or an integer seed, for ``init="random"``; all problems of a batch use
-            the same draws.
-        record_every: number of sweeps between two entries of the history, a divisor of
-            ``num_iters``; static. The stopping tests run only when an entry is made. If only the
-            factors matter, ``record_every=num_iters`` is faster.
-        l1: see ``factorize``. For integers it is a dead zone before rounding.
-        l2: see ``factorize``.
-        frozen: see ``factorize``.
+        init: where the solve begins, the ``start`` of ``factorize``. ``"svd"`` is the paper's
+            start, U S^(1/2) and V S^(1/2) of the truncated SVD, not rounded before the first sweep;
+            ``"balanced"`` the same product with U and V scaled so that rounding them costs least.
+        key: see ``factorize``.
+        weights: see ``factorize``.
         fit_scale: fit ``result.factors.scale`` in closed form after each sweep; otherwise it is
             None and means 1. ``Factors`` as ``init`` without a scale start from the best one.
         fit_offset: fit ``result.factors.offset`` likewise, starting from the mean of X; otherwise
             it is None and means 0.
-        rate: see ``factorize``. For the same error, a higher rank with a positive rate takes fewer
-            bits.
-        num_restarts: number of starts; the one with the lowest final objective is returned, with
-            the histories of all in ``result.restarts``. The starts differ in gauge and scale for
-            ``"balanced"``, in the draws for ``"random"``.
-        joint_moves: whether to also move the entries of a factor in pairs, once in every sweep.
-            This lowers the objective further, for R times the work; see
-            ``solvers/joint_moves.py``.
-        num_passes: see ``factorize``.
-        weights: see ``factorize``.
-        change_tol: see ``factorize``.
+        rate: weight of a bit, at least 0; one number for both factors, or a pair. ``rate`` times
+            the empirical entropy of the factors, each column with an ideal code of its own, joins
+            the objective, see ``Entropy``. For the same error, a higher rank with a positive rate
+            takes fewer bits.
+        num_restarts: see ``factorize``. The starts differ in gauge and scale for ``"balanced"``, in
+            the draws for ``"random"``.
         record: see ``factorize``.
-        max_rank: number of columns of the factors, static; set it to vary ``rank`` without
-            compiling. The default is min(M, N) for a traced rank, and ``rank`` itself otherwise.
+        record_every: see ``factorize``.
 
     Returns:
         A ``Result``. Zero sweeps give the rounded and clamped start. Integers are piecewise
@@ -127,31 +117,23 @@ def imf(
         (4, 1) 0.0
     """
     lower, upper = checks.integer_bounds("bounds", bounds)
-    x, weights = check_data(x, weights)
-    box = IntegerBox(lower.astype(x.dtype), upper.astype(x.dtype))
-    return plan_and_solve(
+    box = IntegerBox(lower, upper)
+    u, v = (FactorModel(box, (Entropy(part),)) for part in _pair("rate", rate))
+    return plan_call(
         x,
-        weights,
         rank,
-        constraints=(box, box),
-        num_iters=num_iters,
-        tol=tol,
-        init=init,
-        key=key,
-        record_every=record_every,
-        l1=l1,
-        l2=l2,
-        frozen=frozen,
-        fit_scale=fit_scale,
-        fit_offset=fit_offset,
-        rate=rate,
-        num_restarts=num_restarts,
-        joint_moves=joint_moves,
-        num_passes=num_passes,
-        change_tol=change_tol,
+        model=Model(u, v, fit_scale=fit_scale, fit_offset=fit_offset),
+        method=BCD(),
+        start=init,
+        stop=tolerance_rule("tol", tol, Stalled),
         record=record,
-        max_rank=max_rank,
-    )
+        num_iters=num_iters,
+        record_every=record_every,
+        weights=weights,
+        key=key,
+        num_restarts=num_restarts,
+        start_name="init",
+    ).solve()
 
 
 @front_door
@@ -159,57 +141,49 @@ def nmf(
     x: Any,
     rank: int | Array,
     *,
+    loss: Loss = SquaredError(),  # noqa: B008 (frozen)
     num_iters: int = 100,
     tol: float | Array = 0.0,
-    init: str | Factors | Result = "nndsvd",
-    key: Array | None = None,
-    record_every: int = 1,
+    init: str | Start | Factors | Result = "nndsvd",
+    key: Any | None = None,
+    weights: Any | None = None,
     l1: Pair = 0.0,
     l2: Pair = 0.0,
-    frozen: tuple[Any, Any] = (False, False),
+    method: Method | None = None,
     num_restarts: int = 1,
-    accelerate: bool = True,
-    num_passes: int | tuple[int, int] | None = None,
-    weights: Any | None = None,
-    change_tol: float | Array = 0.0,
-    gradient_tol: float | Array = 0.0,
-    fixed_length: bool = False,
-    record: Sequence[str] | None = None,
-    max_rank: int | None = None,
+    record: Record | Sequence[str] | None = None,
+    record_every: int = 1,
 ) -> Result:
     """Factorize X ~ U V^T with non-negative U and V, by accelerated HALS.
 
     HALS (Cichocki and Phan, 2009) is block coordinate descent over the columns. By default each
     sweep passes several times over the columns of a factor, which costs little compared with the
     products with X (Gillis and Glineur, 2012), and starts from extrapolated factors (after Ang and
-    Gillis, 2019). ``accelerate=False, num_passes=1`` is HALS as first published.
+    Gillis, 2019). ``method=BCD()`` is HALS as first published. Other losses take the same method
+    over parabolas above the loss, see ``Loss``; ``method=Multiplicative()`` is what they are
+    usually minimised by.
 
     Args:
         x: shape (..., M, N), non-negative real numbers.
-        rank: number of columns; may be traced, see ``imf``.
+        rank: number of columns; may be traced, see ``factorize``.
+        loss: ``SquaredError()``, ``KullbackLeibler()``, ``ItakuraSaito()``, ``BetaDivergence(b)``,
+            or one's own.
         num_iters: largest number of sweeps; static.
         tol: stop when the objective falls by no more than this share from one entry of the history
             to the next; 0 turns the test off.
         init: ``"nndsvd"`` (Boutsidis and Gallopoulos, 2008), ``"svd"`` or ``"balanced"`` (clipped
-            at zero), ``"random"`` with a ``key``, ``Factors`` or a ``Result`` to continue from.
-        key: a JAX PRNG key or an integer seed, for ``init="random"``; all problems of a batch use
-            the same draws.
-        record_every: number of sweeps between two entries of the history, a divisor of
-            ``num_iters``; static. The stopping tests run only when an entry is made. If only the
-            factors matter, ``record_every=num_iters`` is faster.
-        l1: see ``factorize``.
-        l2: see ``factorize``.
-        frozen: see ``factorize``.
-        num_restarts: number of draws for ``init="random"``; the best result is returned.
-        accelerate: see ``factorize``.
-        num_passes: see ``factorize``. None means two passes over the longer factor, and as many
-            over the shorter one as cost no more, at most eight.
+            at zero), ``"random"`` with a ``key``, or another ``start`` of ``factorize``.
+        key: see ``factorize``.
         weights: see ``factorize``.
-        change_tol: see ``factorize``.
-        gradient_tol: see ``factorize``.
-        fixed_length: see ``factorize``.
+        l1: weight of the magnitudes of the entries, see ``L1``; one number for both factors, or a
+            pair for U and V.
+        l2: weight of the squares of the entries, see ``L2``, likewise.
+        method: how a sweep is made. None means ``Extrapolated(BCD(...))`` with, for the squared
+            error, two passes over the longer factor, and as many over the shorter one as cost no
+            more, at most eight.
+        num_restarts: number of draws for ``init="random"``; the best result is returned.
         record: see ``factorize``.
-        max_rank: see ``imf``.
+        record_every: see ``factorize``.
 
     Returns:
         A ``Result``. Zero sweeps give the start, clipped at zero.
@@ -224,36 +198,53 @@ def nmf(
         >>> print(bool(result.history.relative_error[-1] < 1e-6))
         True
     """
-    x, weights = check_data(x, weights)
-    if checks.is_concrete(x) and (smallest := float(checks.at_hand(x).min())) < 0:
-        raise InputError(f"x must be non-negative for nmf, got an entry of {smallest:g}")
-    if num_passes is None:
-        num_rows, num_columns = x.shape[-2:]
-        num_passes = (
-            min(max(2 * num_columns // num_rows, 2), 8),
-            min(max(2 * num_rows // num_columns, 2), 8),
-        )
-    return plan_and_solve(
+    if method is None:
+        is_squared = isinstance(loss, SquaredError)
+        method = Extrapolated(BCD(_passes(x) if is_squared else _PASSES_OF_PARABOLAS))
+    u, v = (
+        FactorModel(NonNegative(), (L1(one), L2(two)))
+        for one, two in zip(_pair("l1", l1), _pair("l2", l2), strict=True)
+    )
+    call = plan_call(
         x,
-        weights,
         rank,
-        constraints=(NonNegative(), NonNegative()),
-        num_iters=num_iters,
-        tol=tol,
-        init=init,
-        key=key,
-        record_every=record_every,
-        l1=l1,
-        l2=l2,
-        frozen=frozen,
-        num_restarts=num_restarts,
-        accelerate=accelerate,
-        num_passes=num_passes,
-        change_tol=change_tol,
-        gradient_tol=gradient_tol,
-        fixed_length=fixed_length,
+        model=Model(u, v, loss),
+        method=method,
+        start=init,
+        stop=tolerance_rule("tol", tol, Stalled),
         record=record,
-        max_rank=max_rank,
+        num_iters=num_iters,
+        record_every=record_every,
+        weights=weights,
+        key=key,
+        num_restarts=num_restarts,
+        start_name="init",
+    )
+    given = call.data.x
+    if checks.is_concrete(given) and (smallest := float(checks.at_hand(given).min())) < 0:
+        raise InputError(f"x must be non-negative for nmf, got an entry of {smallest:g}")
+    return call.solve()
+
+
+def _passes(x: Any) -> tuple[int, int]:
+    """Return the passes over the columns of U and V in a sweep."""
+    shape = np.shape(x)
+    if len(shape) < 2 or 0 in shape:
+        return 1, 1  # refused later
+    num_rows, num_columns = shape[-2:]
+    return (
+        min(max(2 * num_columns // num_rows, 2), 8),
+        min(max(2 * num_rows // num_columns, 2), 8),
+    )
+
+
+def _pair(name: str, value: Any) -> tuple[Any, Any]:
+    """Return the weights of a penalty for U and for V."""
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2:
+        raise InputTypeError(f"{name} must be a number or a pair, got {value!r}")
+    return tuple(  # type: ignore[return-value]
+        checks.real(name, part, 0.0) if checks.is_concrete(part) else part for part in pair
     )
 
 
@@ -266,7 +257,7 @@ def svd(x: Any, rank: int | Array) -> Result:
 
     Args:
         x: shape (..., M, N), real numbers.
-        rank: number of columns, 1 to min(M, N); may be traced, see ``imf``.
+        rank: number of columns, 1 to min(M, N); may be traced, see ``factorize``.
 
     Returns:
         A ``Result`` with the singular values split evenly, u = U S^(1/2) and v = V S^(1/2), and a
@@ -288,6 +279,6 @@ def svd(x: Any, rank: int | Array) -> Result:
     width = padded_width(rank, limit, None, limit)
     live: Any = np.int32(width) if checks.is_concrete(rank) else rank
     if (layout := layout_of(x)) is not None:
-        return bucketed.trim(bucketed.solve_svd(x, live, layout=layout), width)
-    result = bucketed.solve_svd(flatten_batch(x), live)
-    return bucketed.trim(restore_batch(result, x.shape[:-2]), width)
+        return trim(solve_svd(x, live, layout=layout), width)
+    result = solve_svd(flatten_batch(x), live)
+    return trim(restore_batch(result, x.shape[:-2]), width)

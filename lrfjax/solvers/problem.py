@@ -1,4 +1,4 @@
-"""The problem: a matrix with its weights, and the constraints and penalties of its factors."""
+"""The problem: a matrix with its weights, the state of a solve, and how sums over it are made."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lrfjax.solvers.constraints import Constraint, IntegerBox
-from lrfjax.solvers.entropy import column_bits
 from lrfjax.solvers.numerics import (
+    RowShards,
     compensated_sum,
     contract,
     power_of_two_near,
@@ -19,6 +18,22 @@ from lrfjax.solvers.numerics import (
     sum_of_squares,
 )
 from lrfjax.types import Factors
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a solve is carried out; static. It changes results by rounding at most.
+
+    Attributes:
+        shards: placement of the rows of X on several devices; None for one.
+        kernel: method of the column updates on a CUDA GPU, see ``column_kernel``.
+        static_bounds: whether loops over columns visit padded columns as well, so that their bounds
+            are static and reverse-mode differentiation works.
+    """
+
+    shards: RowShards | None = None
+    kernel: str = "xla"
+    static_bounds: bool = False
 
 
 @jax.tree_util.register_dataclass
@@ -48,9 +63,9 @@ class Weights:
         """Return weights / unit times an array of shape (N, M)."""
         return self.row_unit * (self.of_rows * a)
 
-    def total(self, a: Array) -> Array:
+    def total(self, a: Array, shards: RowShards | None = None) -> Array:
         """Return the sum of weights / unit times an array of shape (N, M)."""
-        return compensated_sum(self.row_unit * jnp.sum(self.of_rows * a, axis=0))
+        return compensated_sum(self.row_unit * jnp.sum(self.of_rows * a, axis=0), shards)
 
 
 def split_weights(weights: Array) -> Weights:
@@ -81,6 +96,7 @@ class Problem:
         total: sum of all entries, weighted by weights / weights.unit.
         count: sum of all weights / weights.unit, or the number of entries without weights.
         weights: None for ones.
+        execution: static; how sums and loops are carried out.
     """
 
     x: Array
@@ -92,6 +108,18 @@ class Problem:
     total: Array
     count: Array | float
     weights: Weights | None
+    execution: Execution = field(default=Execution(), metadata={"static": True})
+
+    def sum(self, a: Array) -> Array:
+        """Return the sum of an array of shape (N, M), times weights / weights.unit."""
+        shards = self.execution.shards
+        if self.weights is None:
+            return compensated_sum(jnp.sum(a, axis=0), shards)
+        return self.weights.total(a, shards)
+
+    def sum_of_squares(self, a: Array) -> Array:
+        """Return the sum of the squares of an array of shape (N, M), weighted like ``sum``."""
+        return self.sum(a * a)
 
 
 def prepare(
@@ -100,6 +128,7 @@ def prepare(
     shift: Array | None = None,
     *,
     is_near_one: bool = False,
+    execution: Execution = Execution(),
 ) -> Problem:
     """Return the problem of factorizing a matrix.
 
@@ -109,14 +138,16 @@ def prepare(
         shift: constant that was subtracted from X before; None for 0.
         is_near_one: whether the largest magnitude of ``x`` is near one, or zero; the unit is then
             1.
+        execution: how sums and loops are carried out.
     """
     unit = jnp.ones((), x.dtype) if is_near_one else lax.stop_gradient(power_of_two_near(x))
     xt = stored_transpose(x / unit)
     squares = xt * xt
+    shards = execution.shards
     if weights is None:
         rows, columns = jnp.sum(squares, axis=0), jnp.sum(squares, axis=1)
         largest_row, largest_column = jnp.max(rows), jnp.max(columns)
-        total = compensated_sum(jnp.sum(xt, axis=0))
+        total = compensated_sum(jnp.sum(xt, axis=0), shards)
         count: Array | float = float(x.size)
     else:
         # The norms only bound rounding errors. Weights may differ by orders of magnitude between
@@ -124,76 +155,31 @@ def prepare(
         largest_row = jnp.sum(weights.of_rows * squares, axis=0)
         largest_column = jnp.sum(weights.of_columns.T * squares, axis=1)
         rows = weights.row_unit * largest_row
-        total, count = weights.total(xt), weights.total(jnp.ones_like(xt))
+        total = weights.total(xt, shards)
+        count = weights.total(jnp.ones_like(xt), shards)
     row_norm, column_norm = (
         lax.stop_gradient(unit * jnp.sqrt(s)) for s in (largest_row, largest_column)
     )
-    squared_norm = compensated_sum(rows)
+    squared_norm = compensated_sum(rows, shards)
     if shift is not None:
         given = xt + shift / unit
-        squared_norm = sum_of_squares(given) if weights is None else weights.total(given * given)
-    return Problem(
-        x, xt, unit, safe_sqrt(squared_norm), row_norm, column_norm, unit * total, count, weights
-    )
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class FactorModel:
-    """The constraint and the penalties of one factor.
-
-    Attributes:
-        constraint: set that the columns lie in.
-        l1: weight of twice the sum of the magnitudes in the objective (see ``factorize``).
-        l2: weight of the sum of the squares.
-        frozen: booleans of shape (R,), True for columns to keep; None for none.
-        rate: weight of the empirical entropy in bits; the constraint is an ``IntegerBox`` then.
-        num_values: number of integers within the widest bounds, static; None without a rate.
-    """
-
-    constraint: Constraint
-    l1: Array | float = 0.0
-    l2: Array | float = 0.0
-    frozen: Array | None = None
-    rate: Array | float = 0.0
-    num_values: int | None = field(default=None, metadata={"static": True})
-
-    def penalty(self, factor: Array) -> Array:
-        """Return 2 l1 sum |u| + l2 sum u^2 + rate bits of a transposed factor."""
-        sums = 2 * self.l1 * jnp.sum(jnp.abs(factor)) + self.l2 * jnp.sum(factor * factor)
-        return sums if self.num_values is None else sums + self.rate * self.bits(factor)
-
-    def bits(self, factor: Array) -> Array:
-        """Return the empirical entropy of a transposed factor in bits; 0 without a rate."""
-        if self.num_values is None:
-            return jnp.zeros((), factor.dtype)
-        assert isinstance(self.constraint, IntegerBox)
-        return column_bits(factor, self.constraint.lower, self.num_values)
-
-    def project(self, factor: Array) -> Array:
-        """Return the nearest feasible transposed factor; frozen rows stay as they are."""
-        feasible = self.constraint.project(factor)
-        return (
-            feasible if self.frozen is None else jnp.where(self.frozen[:, None], factor, feasible)
+        squared_norm = (
+            sum_of_squares(given, shards)
+            if weights is None
+            else weights.total(given * given, shards)
         )
-
-    def projected_gradient(self, factor: Array, gradient: Array) -> Array:
-        """Return the projected gradient of the penalised objective, zero in frozen columns.
-
-        Args:
-            factor: transposed factor, feasible.
-            gradient: gradient of the squared error.
-        """
-        gradient = gradient + 2 * self.l2 * factor
-        # At a zero entry the slopes to both sides differ by 4 l1; descent goes up, goes down, or is
-        # impossible.
-        at_zero = jnp.minimum(gradient + 2 * self.l1, 0) + jnp.maximum(gradient - 2 * self.l1, 0)
-        slope = jnp.where(factor == 0, at_zero, gradient + 2 * self.l1 * jnp.sign(factor))
-        slope = self.constraint.projected_gradient(factor, slope)
-        return slope if self.frozen is None else jnp.where(self.frozen[:, None], 0, slope)
-
-
-Models = tuple[FactorModel, FactorModel]
+    return Problem(
+        x,
+        xt,
+        unit,
+        safe_sqrt(squared_norm),
+        row_norm,
+        column_norm,
+        unit * total,
+        count,
+        weights,
+        execution,
+    )
 
 
 @jax.tree_util.register_dataclass
@@ -241,13 +227,3 @@ def residual(problem: Problem, state: State) -> Array:
     if state.offset is not None:
         product = product + state.offset / problem.unit
     return problem.xt - product
-
-
-def project(state: State, models: Models, rank: Array | int) -> State:
-    """Return the feasible state nearest to ``state``, its rows from ``rank`` on zero."""
-    live = jnp.arange(state.ut.shape[0])[:, None] < rank
-    ut, vt = (
-        jnp.where(live, model.project(factor), 0)
-        for model, factor in zip(models, (state.ut, state.vt), strict=True)
-    )
-    return State(ut, vt, state.scale, state.offset)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
-from lrfjax.solvers.lapack_threads import one_lapack_thread
+from lrfjax.solvers.execute.lapack_threads import one_lapack_thread
 
 
 def rank_for_ratio(shape: tuple[int, int], ratio: float) -> int:

@@ -9,10 +9,18 @@ from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.errors import InputError
-from lrfjax.solvers.arguments import check_data
-from lrfjax.solvers.constraints import Constraint, Real
-from lrfjax.solvers.front_door import front_door
-from lrfjax.solvers.planning import plan_and_solve
+from lrfjax.solvers.execute.front_door import front_door
+from lrfjax.solvers.execute.part_checks import tolerance_rule
+from lrfjax.solvers.execute.planning import plan_call
+from lrfjax.solvers.execute.shapes import check_data
+from lrfjax.solvers.losses.loss import Loss
+from lrfjax.solvers.losses.squared import SquaredError
+from lrfjax.solvers.methods.bcd import BCD
+from lrfjax.solvers.model import FactorModel, Model
+from lrfjax.solvers.penalties.penalty import L1, L2
+from lrfjax.solvers.sets.boxes import Real
+from lrfjax.solvers.sets.constraint import Constraint
+from lrfjax.solvers.stopping import SmallChange
 from lrfjax.types import Factors, factors_of
 
 _PASSES = 10
@@ -28,6 +36,7 @@ def transform(
     v: Any,
     *,
     constraint: Constraint,
+    loss: Loss = SquaredError(),  # noqa: B008 (frozen)
     num_iters: int = 50,
     change_tol: float | Array = 0.0,
     l1: float | Array = 0.0,
@@ -45,6 +54,7 @@ def transform(
         v: the dictionary, shape (..., N, R) or (N, R) for all of a batch; or a ``Result`` or
             ``Factors`` with it, whose scale and offset are taken as well.
         constraint: constraint of U. Bounds are scalars, or of shape (R,), one for each column.
+        loss: the loss, see ``Loss``.
         num_iters: largest number of sweeps, at least 1; static. A sweep passes ten times over the
             columns of U, which costs little beside the product X V.
         change_tol: stop when U changes by no more than this share of its norm in a sweep; 0 stops
@@ -88,25 +98,21 @@ def transform(
         if not jnp.ndim(scale):
             l1, l2 = (penalty / (scale * scale) for penalty in (l1, l2))
     dictionary = jnp.broadcast_to(dictionary, shape)
-    result = plan_and_solve(
+    u = FactorModel(constraint, (L1(l1), L2(l2)))
+    call = plan_call(
         x,
-        weights,
         shape[-1],
-        constraints=(constraint, Real()),
-        num_iters=num_iters,
-        tol=0.0,
-        init=Factors(_least_squares(x, dictionary), dictionary),
-        key=None,
-        record_every=1,
-        l1=(l1, 0.0),
-        l2=(l2, 0.0),
-        frozen=(False, True),
-        num_restarts=1,
-        num_passes=(_PASSES, 1),
-        change_tol=change_tol,
+        model=Model(u, FactorModel(Real(), is_fixed=True), loss),
+        method=BCD(num_passes=(_PASSES, 1)),
+        start=Factors(_least_squares(x, dictionary), dictionary),
+        stop=tolerance_rule("change_tol", change_tol, SmallChange),
         record=(),
+        num_iters=num_iters,
+        record_every=1,
+        weights=weights,
+        key=None,
     )
-    return result.factors.u
+    return call.solve().factors.u
 
 
 def _per_problem(value: Any, x: Array) -> Array:

@@ -10,8 +10,8 @@ from jax import Array
 
 from lrfjax import checks
 from lrfjax.errors import InputError
-from lrfjax.solvers.front_door import front_door
-from lrfjax.solvers.gram_svd import fix_signs
+from lrfjax.solvers.execute.front_door import front_door
+from lrfjax.solvers.starts.gram_svd import fix_signs
 
 
 @front_door
