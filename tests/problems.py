@@ -22,6 +22,37 @@ CONSTRAINTS = {
 }
 
 
+def model(sets, *, l1=0.0, l2=0.0, rate=0.0, frozen=None, is_fixed=False, **others):
+    """Return a model of two factors.
+
+    Args:
+        sets: a name of ``CONSTRAINTS``, one set for both factors, or a pair. All other arguments
+            are one value for both factors, or a pair, too.
+        l1: weight of the magnitudes.
+        l2: weight of the squares.
+        rate: weight of the entropy.
+        frozen: booleans by column, or None.
+        is_fixed: whether the factor keeps its start.
+        **others: further arguments of ``Model``.
+    """
+    sets = CONSTRAINTS[sets] if isinstance(sets, str) else _pair(sets)
+    by_side = zip(sets, *map(_pair, (l1, l2, rate, frozen, is_fixed)), strict=True)
+    sides = [
+        lrfjax.FactorModel(
+            constraint,
+            (lrfjax.L1(one), lrfjax.L2(two), lrfjax.Entropy(bit)),
+            frozen=mask,
+            is_fixed=fixed,
+        )
+        for constraint, one, two, bit, mask, fixed in by_side
+    ]
+    return lrfjax.Model(*sides, **others)
+
+
+def _pair(value):
+    return value if isinstance(value, tuple) else (value, value)
+
+
 def every_sweep(solve, x, rank, num_iters, **options):
     """Return the result of one solve of a batch, and its factors after 0, 1, 2, ... sweeps."""
     result = solve(x, rank, num_iters=num_iters, record=("factors",), **options)
