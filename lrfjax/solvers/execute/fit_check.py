@@ -49,7 +49,8 @@ def warn_of_scale(result: Result, model: Model) -> None:
         return
     typical = float(np.median(errors[is_bad]))
     remedy = (
-        'init="balanced" with fit_scale=True finds the scale (and fit_offset=True the mean) of X; '
+        'the start "balanced" with fit_scale=True finds the scale of X (and fit_offset=True the '
+        "mean); "
         "or bring X to the range of products of two such integers"
     )
     for name, box in zip("uv", model.constraints, strict=True):

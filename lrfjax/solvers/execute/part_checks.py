@@ -23,7 +23,7 @@ from lrfjax.solvers.record import Record
 from lrfjax.solvers.sets.boxes import Box, IntegerBox
 from lrfjax.solvers.sets.constraint import Constraint
 from lrfjax.solvers.sets.sparsity import Sparse
-from lrfjax.solvers.stopping import Stop
+from lrfjax.solvers.stopping import AnyOf, SmallChange, SmallGradient, Stalled, Stop
 from lrfjax.types import History
 
 T = TypeVar("T")
@@ -165,10 +165,11 @@ def check_stop(
     watch += [f for f in ("affine_change",) if watch and records.makes_sense(f, model)]
     if stop is None:
         return None, tuple(watch)
+    _check_rule(stop)
     checked = check_part("stop", stop, Stop, dtype)
     for leaf in jax.tree.leaves(checked):
         if checks.is_concrete(leaf) and np.issubdtype(leaf.dtype, np.floating):
-            checks.real("stop", leaf, 0.0) if leaf.ndim == 0 else checks.finite("stop", leaf)
+            checks.finite("stop", leaf)
     if fixed_length:
         raise InputError(f"fixed_length=True runs all sweeps without a stop, got stop={stop!r}")
     for field in checked.fields:
@@ -180,6 +181,19 @@ def check_stop(
             watch.append(field)
     _check_answer(checked, tuple(watch), dtype)
     return checked, tuple(dict.fromkeys(watch))
+
+
+def _check_rule(stop: Any) -> None:
+    """Raise for what is no rule, or has a negative tolerance; other rules may have any numbers."""
+    if not isinstance(stop, Stop):
+        raise InputTypeError(f"stop must be a Stop, got {stop!r}")
+    if isinstance(stop, AnyOf):
+        if not isinstance(stop.rules, tuple | list):
+            raise InputTypeError(f"stop must have a tuple of rules, got {stop!r}")
+        for rule in stop.rules:
+            _check_rule(rule)
+    elif isinstance(stop, Stalled | SmallChange | SmallGradient) and checks.is_concrete(stop.tol):
+        checks.real("stop", stop.tol, 0.0)
 
 
 def tolerance_rule(name: str, tol: Any, rule: Callable[[Any], Stop]) -> Stop | None:

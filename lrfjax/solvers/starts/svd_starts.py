@@ -83,7 +83,7 @@ class BalancedStart(Start):
         """Return starts of different gauge and scale; the k-th adds most to those before it."""
         if model.is_cone:
             raise InputError(
-                f'num_restarts={count} with init="balanced" needs bounds: without bounds the '
+                f'num_restarts={count} from "balanced" needs bounds: without bounds the '
                 "starts differ only in the scale of their columns"
             )
         settings = [restart_settings(k, model.fit_scale) for k in range(count)]
