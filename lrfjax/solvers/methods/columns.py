@@ -112,7 +112,9 @@ def minimise(numerator: Array, curvature: Array, old: Array, r: Array, sub: Subp
     model = sub.model
     constraint = model.constraint.for_column(r)
     threshold: Array | float = 0.0
-    shrunk = numerator
+    # The first sweep of integers starts from factors of any size. Where their products overflow,
+    # the numerator is inf - inf, and the entry becomes the one nearest to zero.
+    shrunk = jnp.where(jnp.isnan(numerator), 0, numerator)
     if model.penalties:
         l1, l2 = model.bound(old, r)
         curvature = curvature + l2 * sub.weight
