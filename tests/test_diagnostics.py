@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lrfjax
-from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers
+from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers, model
 
 pytestmark = pytest.mark.unoptimized
 
@@ -73,7 +73,10 @@ def test_what_is_not_asked_for_is_not_there():
     assert bare.history.num_changed is None
     assert bare.history.u_change is None
     assert np.array_equal(bare.history.objective, full.history.objective)
-    gradient = lrfjax.factorize_gradient(X[0], RANK, num_iters=2, record=("factors",))
+    gradient = lrfjax.factorize(
+        X[0], RANK, model=model("non-negative"), method=lrfjax.FirstOrder(), num_iters=2,
+        record=("factors",),
+    )  # fmt: skip
     assert gradient.history.factors.u.shape == (3, SHAPE[0], RANK)
     assert gradient.history.bound_share is None
 
@@ -89,7 +92,9 @@ def test_the_projected_gradient_vanishes_at_a_penalised_minimum(l1):
 
 def test_the_gradient_of_a_frozen_factor_does_not_count():
     start = lrfjax.Factors(np.ones((18, 3)), np.random.default_rng(0).random((12, 3)))
-    result = lrfjax.nmf(X[0], RANK, num_iters=300, init=start, frozen=(False, True))
+    fixed = model("non-negative", is_fixed=(False, True))
+    method = lrfjax.Extrapolated(lrfjax.BCD((2, 3)))
+    result = lrfjax.factorize(X[0], RANK, model=fixed, method=method, num_iters=300, start=start)
     gradient = np.asarray(result.history.projected_gradient)
     assert gradient[-1] < 1e-3 * gradient[0]
 

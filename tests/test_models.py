@@ -22,6 +22,7 @@ from tests.problems import (
     every_sweep,
     integer_matrices,
     low_rank_integers,
+    model,
 )
 
 pytestmark = [
@@ -29,9 +30,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::lrfjax.FitWarning"),
 ]
 
+BITS = lrfjax.IntegerBox(-16, 15)
+FAST = lrfjax.Extrapolated(lrfjax.BCD((2, 3)))
+
 
 def _objective(x, factors, l1, l2):
-    """Return the penalised objective of ``factorize`` in float64, for each problem of a batch."""
+    """Return the penalised objective in float64, for each problem of a batch."""
     u, v = (np.asarray(f, np.float64) for f in (factors.u, factors.v))
     scale = 1.0 if factors.scale is None else np.asarray(factors.scale, np.float64)[:, None, None]
     offset = (
@@ -51,9 +55,7 @@ def _objective(x, factors, l1, l2):
 )
 def test_the_penalised_objective_never_rises(name, l1, l2):
     x = np.abs(low_rank_integers(3, BATCH, SHAPE, 3))
-    result, factors = every_sweep(
-        lrfjax.factorize, x, RANK, 8, constraints=CONSTRAINTS[name], l1=l1, l2=l2
-    )
+    result, factors = every_sweep(lrfjax.factorize, x, RANK, 8, model=model(name, l1=l1, l2=l2))
     values = np.array([_objective(x.astype(np.float64), each, l1, l2) for each in factors])
     slack = 10 * EPS * (x.astype(np.float64) ** 2).sum(axis=(1, 2))
     assert np.all(np.diff(values, axis=0) <= slack)
@@ -68,10 +70,9 @@ def test_a_penalised_column_update_is_the_best_of_all_integers():
         v = rng.integers(-3, 4, (4, 1)).astype(np.float32)
         l1, l2 = rng.random(2) * 8
         start = lrfjax.Factors(jnp.zeros((1, 1)), jnp.asarray(v))
-        result = lrfjax.imf(
-            x, 1, bounds=(-3, 3), num_iters=1, init=start, l1=(l1, 0), l2=(l2, 0),
-            frozen=(False, True),
-        )  # fmt: skip
+        box = lrfjax.IntegerBox(-3, 3)
+        penalised = model(box, l1=(l1, 0), l2=(l2, 0), is_fixed=(False, True))
+        result = lrfjax.factorize(x, 1, model=penalised, num_iters=1, start=start)
         costs = {
             u: ((x - u * v.T) ** 2).sum() + 4 * (2 * l1 * abs(u) + l2 * u * u) for u in range(-3, 4)
         }
@@ -81,10 +82,10 @@ def test_a_penalised_column_update_is_the_best_of_all_integers():
 
 
 def test_an_l1_penalty_makes_factors_sparse(luma_matrix):
-    shares = [
-        float(np.mean(np.asarray(lrfjax.imf(luma_matrix, 8, l1=(weight, 0)).factors.u) == 0))
-        for weight in (0.0, 3.0, 30.0)
-    ]
+    shares = []
+    for weight in (0.0, 3.0, 30.0):
+        result = lrfjax.factorize(luma_matrix, 8, model=model(BITS, l1=(weight, 0)))
+        shares.append(float(np.mean(np.asarray(result.factors.u) == 0)))
     assert shares[0] < shares[1] < shares[2]
 
 
@@ -94,9 +95,8 @@ def test_a_frozen_factor_is_kept_and_the_other_one_fits_it(name):
     dictionary = np.abs(np.random.default_rng(0).normal(0, 2, (SHAPE[1], RANK))).astype(np.float32)
     start = lrfjax.Factors(np.ones((SHAPE[0], RANK), np.float32), dictionary)
     result = lrfjax.factorize(
-        x, RANK, constraints=CONSTRAINTS[name], init=start, frozen=(False, True), num_iters=20,
-        record=(),
-    )  # fmt: skip
+        x, RANK, model=model(name, is_fixed=(False, True)), start=start, num_iters=20, record=()
+    )
     assert np.array_equal(result.factors.v, dictionary)
     history = np.asarray(result.history.objective)
     assert history[-1] < history[0]
@@ -110,7 +110,9 @@ def test_single_columns_can_be_frozen():
     x = low_rank_integers(5, 1, SHAPE, 3)[0]
     first = lrfjax.imf(x, RANK, num_iters=SWEEPS)
     kept = np.array([True, False, True])
-    second = lrfjax.imf(x, RANK, num_iters=SWEEPS, init=first.factors, frozen=(kept, kept))
+    second = lrfjax.factorize(
+        x, RANK, model=model(BITS, frozen=kept), num_iters=SWEEPS, start=first.factors
+    )
     for before, after in (
         (first.factors.u, second.factors.u),
         (first.factors.v, second.factors.v),
@@ -138,11 +140,11 @@ def test_every_column_keeps_its_own_bounds(seed):
 
 
 @pytest.mark.parametrize(("fit_scale", "fit_offset"), [(True, False), (False, True), (True, True)])
-@pytest.mark.parametrize("init", ["svd", "balanced"])
-def test_scale_and_offset_never_raise_the_objective(fit_scale, fit_offset, init):
+@pytest.mark.parametrize("start", ["svd", "balanced"])
+def test_scale_and_offset_never_raise_the_objective(fit_scale, fit_offset, start):
     x = integer_matrices(2, BATCH, SHAPE, 255) + 90
-    model = {"init": init, "fit_scale": fit_scale, "fit_offset": fit_offset}
-    _, factors = every_sweep(lrfjax.factorize, x, RANK, 8, constraints=(BOX, BOX), **model)
+    affine = model(BOX, fit_scale=fit_scale, fit_offset=fit_offset)
+    _, factors = every_sweep(lrfjax.factorize, x, RANK, 8, model=affine, start=start)
     zeros = (0.0, 0.0)
     values = np.array([_objective(x.astype(np.float64), each, zeros, zeros) for each in factors])
     slack = 10 * EPS * (x.astype(np.float64) ** 2).sum(axis=(1, 2))
@@ -162,9 +164,9 @@ def test_scale_and_offset_never_raise_the_objective(fit_scale, fit_offset, init)
 
 def test_reconstruction_uses_scale_and_offset():
     x = integer_matrices(2, BATCH, SHAPE, 255) + 90
-    model = {"init": "balanced", "fit_scale": True, "fit_offset": True}
+    affine = model(BOX, fit_scale=True, fit_offset=True)
     result = lrfjax.factorize(
-        x, RANK, constraints=(BOX, BOX), num_iters=8, record=("factors",), **model
+        x, RANK, model=affine, start="balanced", num_iters=8, record=("factors",)
     )
     residual = x - np.asarray(lrfjax.reconstruct(result.factors))
     assert np.allclose((residual**2).sum(axis=(1, 2)), result.history.objective[:, -1], rtol=1e-4)
@@ -206,62 +208,110 @@ def test_restarts_return_the_best_and_all_histories(params):
 
 
 def test_the_balanced_start_has_equal_root_mean_squares():
-    from lrfjax.solvers.initialize import balanced_start, svd_start
-
     x = jnp.asarray(np.random.default_rng(1).normal(size=(500, 12)).astype(np.float32))
-    ut, vt = balanced_start(x, 5, 1.0)
+    reals = model("real")
+    ut, vt = lrfjax.BalancedStart(lean=1.0)(x, 5, 5, reals)
     rms = [np.sqrt((np.asarray(f) ** 2).mean(axis=1)) for f in (ut, vt)]
     assert np.allclose(*rms, rtol=1e-3)
-    plain = svd_start(x, 5, 1.0)
+    plain = lrfjax.SVDStart()(x, 5, 5, reals)
     assert np.allclose(ut.T @ vt, plain[0].T @ plain[1], atol=1e-4)
 
 
 def test_models_compile_once_a_bucket(compilations):
     x = np.random.default_rng(0).integers(0, 256, (40, 24)).astype(np.float32)
-    for rank, weight in itertools.product((2, 5, 8), (0.0, 1, np.float64(2.5))):
-        lrfjax.imf(
-            x, rank, num_iters=2, init="balanced", fit_scale=True, l1=weight, l2=(weight, 0),
-            bounds=(np.full(rank, -9), np.arange(rank) + 1),
-        )  # fmt: skip
+
+    def solve(rank, penalties):
+        box = lrfjax.IntegerBox(np.full(rank, -9), np.arange(rank) + 1)
+        sides = (lrfjax.FactorModel(box, p) for p in penalties)
+        scaled = lrfjax.Model(*sides, fit_scale=True)
+        lrfjax.factorize(x, rank, model=scaled, num_iters=2, start="balanced")
+
+    for rank, weight in itertools.product((2, 5, 8), (0.5, 1, np.float64(2.5))):
+        penalties = (lrfjax.L1(weight), lrfjax.L2(weight))
+        solve(rank, (penalties, penalties[:1]))
     assert compilations.count <= 1
+    # Penalties of weight zero are left out, in a program without them.
+    solve(5, ((), ()))
+    solve(8, ((lrfjax.L1(0),), (lrfjax.L2(0.0), lrfjax.Entropy(np.float32(0)))))
+    assert compilations.count <= 2
 
 
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"l1": -1}, lrfjax.InputError, "l1 must be at least 0.0, got -1"),
-        ({"l2": (0, np.nan)}, lrfjax.InputError, "l2 must be at least 0.0, got nan"),
-        ({"l1": (1, 2, 3)}, lrfjax.InputTypeError, "l1 must be a number or a pair"),
-        ({"frozen": (True, False)}, lrfjax.InputError, "frozen needs init to be Factors"),
-        ({"frozen": True}, lrfjax.InputTypeError, "frozen must be a pair"),
-        ({"frozen": (np.ones(3), False)}, lrfjax.InputTypeError, "frozen must be bool"),
+        ({"l1": -1.0}, lrfjax.InputError, r"the weight of L1 must be at least 0\.0, got -1"),
+        ({"l1": -1}, lrfjax.InputError, r"the weight of L1 must be at least 0\.0, got -1"),
         (
-            {"frozen": (np.ones(3, bool), False)},
+            {"l2": (0, np.nan)},
+            lrfjax.InputError,
+            r"of L2 must be at least 0\.0, got nan",
+        ),
+        ({"l2": "a"}, lrfjax.InputTypeError, "penalties must hold numbers"),
+        ({"l1": np.ones(2)}, lrfjax.InputTypeError, "the weight of L1 must be a real number"),
+        ({"is_fixed": (True, False)}, lrfjax.InputError, "frozen columns need start to be Factors"),
+        ({"frozen": np.ones(2, bool)}, lrfjax.InputError, "frozen columns need start to be"),
+        ({"is_fixed": 1}, lrfjax.InputTypeError, "is_fixed must be True or False, got 1"),
+        ({"frozen": True}, lrfjax.InputTypeError, "frozen must be None or an array of bool"),
+        ({"frozen": (np.ones(3), None)}, lrfjax.InputTypeError, "frozen must be None or an array"),
+        (
+            {"frozen": (np.ones(3, bool), None)},
             lrfjax.InputError,
             "frozen must have one value for each of 2 columns",
-        ),
-        ({"num_restarts": 0}, lrfjax.InputError, "num_restarts must be at least 1, got 0"),
-        ({"num_restarts": 3}, lrfjax.InputError, "num_restarts=3 needs init"),
-        ({"bounds": ([-1, -2, -3], 4)}, lrfjax.InputError, "one value for each of 2 columns"),
-        (
-            {"init": lrfjax.Factors(np.ones((4, 2)), np.ones((3, 2)), scale=np.float32(2))},
-            lrfjax.InputError,
-            "init.scale is given, so fit_scale must be True",
         ),
     ],
 )
 def test_bad_models(params, error, message):
     with pytest.raises(error, match=message):
+        lrfjax.factorize(np.arange(12.0).reshape(4, 3), 2, model=model(BITS, **params))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("l1", -1, lrfjax.InputError, r"l1 must be at least 0\.0, got -1"),
+        ("l2", (0, np.nan), lrfjax.InputError, r"l2 must be at least 0\.0, got nan"),
+        ("l1", (1, 2, 3), lrfjax.InputTypeError, "l1 must be a number or a pair"),
+        ("l2", "a", lrfjax.InputTypeError, "l2 must be a real number, got 'a'"),
+    ],
+)
+def test_bad_penalties_of_a_preset(name, value, error, message):
+    with pytest.raises(error, match=message):
+        lrfjax.nmf(np.arange(12.0).reshape(4, 3), 2, **{name: value})
+
+
+@pytest.mark.parametrize("penalties", [lrfjax.L1(1.0), [lrfjax.L1(1.0)], (1.0,), ("l1",)])
+def test_what_is_no_penalty_is_named(penalties):
+    side = lrfjax.FactorModel(lrfjax.Real(), penalties)
+    with pytest.raises(lrfjax.InputTypeError, match="penalties must be a"):
+        lrfjax.factorize(np.eye(4), 2, model=lrfjax.Model(side))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"num_restarts": 0}, "num_restarts must be at least 1, got 0"),
+        ({"num_restarts": 3}, "num_restarts=3 needs a start that varies, got SVDStart"),
+        ({"bounds": ([-1, -2, -3], 4)}, "one value for each of 2 columns"),
+        (
+            {"init": lrfjax.Factors(np.ones((4, 2)), np.ones((3, 2)), scale=np.float32(2))},
+            "init.scale is given, so fit_scale must be True",
+        ),
+    ],
+)
+def test_bad_starts(params, message):
+    with pytest.raises(lrfjax.InputError, match=message):
         lrfjax.imf(np.arange(12.0).reshape(4, 3), 2, **params)
 
 
 def test_a_scale_needs_bounds():
     with pytest.raises(lrfjax.InputError, match="fit_scale needs both factors bounded"):
-        lrfjax.factorize(np.eye(4), 2, constraints=(BOX, lrfjax.Real()), fit_scale=True)
-    with pytest.raises(lrfjax.InputTypeError, match="constraints must be a pair"):
-        lrfjax.factorize(np.eye(4), 2, constraints=BOX)
-    with pytest.raises(lrfjax.InputTypeError, match="constraints must be one or two"):
-        lrfjax.factorize(np.eye(4), 2, constraints=("int", BOX))
+        lrfjax.factorize(np.eye(4), 2, model=lrfjax.Model(BOX, fit_scale=True))
+
+
+def test_a_model_is_no_set():
+    for sets in (BOX, (BOX, BOX)):
+        with pytest.raises(lrfjax.InputTypeError, match="model must be a Model"):
+            lrfjax.factorize(np.eye(4), 2, model=sets)
 
 
 @pytest.mark.parametrize("name", CONSTRAINTS)
@@ -269,10 +319,9 @@ def test_a_start_that_violates_a_constraint_is_projected(name):
     x = np.abs(low_rank_integers(6, 1, SHAPE, 3)[0])
     rng = np.random.default_rng(1)
     start = lrfjax.Factors(rng.normal(0, 9, (SHAPE[0], RANK)), rng.normal(0, 9, (SHAPE[1], RANK)))
-    constraints = CONSTRAINTS[name]
-    result = lrfjax.factorize(x, RANK, constraints=constraints, init=start, num_iters=0)
+    result = lrfjax.factorize(x, RANK, model=model(name), start=start, num_iters=0)
     for constraint, before, factor in zip(
-        constraints, (start.u, start.v), (result.factors.u, result.factors.v), strict=True
+        CONSTRAINTS[name], (start.u, start.v), (result.factors.u, result.factors.v), strict=True
     ):
         assert np.allclose(factor, constraint.project(np.asarray(before, np.float32)))
 
@@ -280,19 +329,19 @@ def test_a_start_that_violates_a_constraint_is_projected(name):
 @pytest.mark.parametrize(
     ("constraint", "error", "message"),
     [
-        (lrfjax.Box(1.0, 0.0), lrfjax.InputError, "constraints must have lower <= upper"),
-        (lrfjax.Box(np.nan, 1.0), lrfjax.InputError, "constraints must have lower <= upper"),
-        (lrfjax.IntegerBox(-2.5, 2.5), lrfjax.InputTypeError, "constraints must be a pair of int"),
-        (
-            lrfjax.NonNegative,
-            lrfjax.InputTypeError,
-            "constraints must be one or two constraints, got",
-        ),
+        (lrfjax.Box(1.0, 0.0), lrfjax.InputError, "must have lower <= upper"),
+        (lrfjax.Box(np.nan, 1.0), lrfjax.InputError, "must have lower <= upper"),
+        (lrfjax.IntegerBox(-2.5, 2.5), lrfjax.InputTypeError, "must be a pair of int"),
+        (lrfjax.NonNegative, lrfjax.InputTypeError, "must be a set or a FactorModel, got"),
+        ("int", lrfjax.InputTypeError, "must be a set or a FactorModel, got 'int'"),
+        ((BOX, BOX), lrfjax.InputTypeError, "must be a set or a FactorModel, got"),
+        (None, lrfjax.InputTypeError, "must be a set or a FactorModel, got None"),
     ],
 )
-def test_bad_constraints(constraint, error, message):
-    with pytest.raises(error, match=message):
-        lrfjax.factorize(np.eye(4), 2, constraints=(constraint, lrfjax.Real()))
+@pytest.mark.parametrize("side", ["u", "v"])
+def test_bad_constraints(side, constraint, error, message):
+    with pytest.raises(error, match=f"^{side} {message}"):
+        lrfjax.factorize(np.eye(4), 2, model=lrfjax.Model(**{side: constraint}))
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
@@ -330,7 +379,8 @@ def test_the_reported_rank_one_matrices_are_solved():
 def test_a_zero_matrix_is_solved_from_any_start_and_within_any_bounds():
     zeros = np.zeros(SHAPE, np.float32)
     start = lrfjax.Factors(np.ones((SHAPE[0], RANK)), np.ones((SHAPE[1], RANK)))
-    frozen = lrfjax.nmf(zeros, RANK, init=start, frozen=(False, True), num_iters=SWEEPS)
+    fixed = model("non-negative", is_fixed=(False, True))
+    frozen = lrfjax.factorize(zeros, RANK, model=fixed, method=FAST, start=start, num_iters=SWEEPS)
     assert int(frozen.status) != lrfjax.Status.FAILED
     assert not np.any(np.asarray(frozen.factors.u))
     bounded = lrfjax.imf(zeros, RANK, bounds=(1, 3), num_iters=SWEEPS)

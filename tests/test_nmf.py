@@ -78,7 +78,7 @@ def test_degenerate_matrices_work(x):
 def test_unconstrained_descent_reaches_the_svd_bound():
     x = np.random.default_rng(6).normal(size=SHAPE).astype(np.float32)
     result = lrfjax.factorize(
-        x, RANK, num_iters=300, init="random", key=jax.random.key(1), record_every=50
+        x, RANK, num_iters=300, start="random", key=jax.random.key(1), record_every=50
     )
     bound = float(lrfjax.svd(x, RANK).history.relative_error[0])
     assert np.isclose(result.history.relative_error[-1], bound, rtol=1e-3)
@@ -88,11 +88,11 @@ def test_unconstrained_descent_reaches_the_svd_bound():
 def test_constraints_mix():
     x = np.random.default_rng(7).normal(size=SHAPE).astype(np.float32) * 10
     common = {"num_iters": 20, "record": ()}
-    semi = lrfjax.factorize(x, 4, constraints=(lrfjax.NonNegative(), lrfjax.Real()), **common)
+    semi = lrfjax.factorize(x, 4, model=lrfjax.Model(u=lrfjax.NonNegative()), **common)
     assert np.min(np.asarray(semi.factors.u)) >= 0
     assert np.min(np.asarray(semi.factors.v)) < 0
     box = lrfjax.IntegerBox(np.float32(-3), np.float32(3))
-    mixed = lrfjax.factorize(x, 4, constraints=(box, lrfjax.Real()), **common)
+    mixed = lrfjax.factorize(x, 4, model=lrfjax.Model(box, lrfjax.Real()), **common)
     u = np.asarray(mixed.factors.u)
     assert np.array_equal(u, np.round(u))
     assert np.abs(u).max() <= 3

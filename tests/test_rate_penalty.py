@@ -3,12 +3,22 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.solvers.entropy import charges, cheapest, column_bits, histogram
-from tests.problems import BATCH, BOX, RANK, SHAPE, SWEEPS, integer_matrices, low_rank_integers
+from lrfjax.solvers.penalties.entropy import charges, cheapest, histogram
+from tests.problems import (
+    BATCH,
+    BOX,
+    RANK,
+    SHAPE,
+    SWEEPS,
+    integer_matrices,
+    low_rank_integers,
+    model,
+)
 
 pytestmark = [
     pytest.mark.unoptimized,
@@ -17,7 +27,7 @@ pytestmark = [
 
 MODELS = {
     "plain": {},
-    "balanced": {"init": "balanced", "fit_scale": True, "fit_offset": True},
+    "balanced": {"start": "balanced", "fit_scale": True, "fit_offset": True},
     "penalties": {"l1": 0.2, "l2": 0.1},
     "U alone": {"rate": (5.0, 0.0)},
     "weights": {"weights": 1 + np.arange(SHAPE[1]) % 3},
@@ -42,25 +52,27 @@ def exact_objective(x, factors, rates, l1=0.0, l2=0.0, weights=1.0):
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_penalised_objective_never_rises(name, seed):
-    model = {"rate": 5.0, **MODELS[name]}
+    terms = {"rate": 5.0, **MODELS[name]}
     x = integer_matrices(seed, BATCH, SHAPE, 40)
-    if "weights" in model:
-        model["weights"] = np.broadcast_to(model["weights"], SHAPE)
+    options = {"start": terms.pop("start", "svd")}
+    if "weights" in terms:
+        options["weights"] = np.broadcast_to(terms.pop("weights"), SHAPE)
     result = lrfjax.factorize(
-        x, RANK, constraints=(BOX, BOX), num_iters=SWEEPS,
-        record=("factors", "bits", "num_changed"), **model,
+        x, RANK, model=model(BOX, **terms), num_iters=SWEEPS,
+        record=("factors", "bits", "num_changed"), **options,
     )  # fmt: skip
     kept = jax.tree.map(np.asarray, result.history.factors)
-    rates = model["rate"] if isinstance(model["rate"], tuple) else (model["rate"],) * 2
-    options = {k: model[k] for k in ("l1", "l2", "weights") if k in model}
+    rates = terms["rate"] if isinstance(terms["rate"], tuple) else (terms["rate"],) * 2
+    parts = {k: terms[k] for k in ("l1", "l2") if k in terms}
+    parts["weights"] = options.get("weights", 1.0)
     values = []
     for k in range(SWEEPS + 1):
         factors = jax.tree.map(lambda a, k=k: a[:, k], kept)
         for part in (factors.u, factors.v):
             assert np.array_equal(part, np.clip(np.round(part), -5, 6))
-        values.append(exact_objective(x, factors, rates, **options))
-        if rates[1]:
-            assert np.allclose(result.history.bits[:, k], lrfjax.factor_bits(factors), rtol=1e-4)
+        values.append(exact_objective(x, factors, rates, **parts))
+        coded = factors if rates[1] else lrfjax.Factors(factors.u, np.zeros_like(factors.v))
+        assert np.allclose(result.history.bits[:, k], lrfjax.factor_bits(coded), rtol=1e-4)
     values = np.stack(values, axis=1)
     assert np.all(np.diff(values, axis=1) <= 2e-6 * values[:, :1])
     assert np.allclose(result.history.objective, values, rtol=1e-4)
@@ -69,7 +81,8 @@ def test_the_penalised_objective_never_rises(name, seed):
 def test_the_charges_bound_the_entropy():
     rng = np.random.default_rng(0)
     charge = jax.jit(lambda a: charges(histogram(a, np.float32(0), 6)))
-    exact = jax.jit(lambda a: column_bits(a[None], np.float32(0), 6))
+    entropy = lrfjax.Entropy(1.0, lowest=np.float32(0), num_values=6)
+    exact = jax.jit(lambda a: entropy.bits(a, 0))
     for k in range(400):
         length = (1, 2, 7, 24)[k % 4]
         old, new = (rng.integers(0, rng.integers(1, 6), length) for _ in range(2))
@@ -84,8 +97,9 @@ def test_a_column_update_is_the_best_of_all_values():
     for rate, l1 in itertools.product((0.0, 0.7, 5.0), (0.0, 0.3)):
         n, d = rng.normal(size=9).astype(np.float32) * 4, np.float32(1.3)
         old = rng.integers(-2, 3, 9).astype(np.float32)
-        new = cheapest(n, d, old, (np.float32(-3), np.float32(4)), 8, rate, l1, np.zeros(9))
         bits = np.asarray(charges(histogram(old, np.float32(-3), 8)))
+        bounds = (np.float32(-3), np.float32(4))
+        new = cheapest(n, d, old, bounds, jnp.asarray(rate * bits), l1, np.zeros(9))
         values = np.arange(-3, 5)
         costs = d * values**2 - 2 * n[:, None] * values + 2 * l1 * np.abs(values) + rate * bits
         rows = np.arange(9)
@@ -105,10 +119,10 @@ def test_a_dear_column_empties_itself():
 
 
 def test_fewer_bits_at_the_same_error(luma_matrix):
-    model = {"init": "balanced", "fit_scale": True, "fit_offset": True, "record": ()}
-    plain = lrfjax.imf(luma_matrix, 12, num_iters=10, **model)
+    params = {"init": "balanced", "fit_scale": True, "fit_offset": True, "record": ()}
+    plain = lrfjax.imf(luma_matrix, 12, num_iters=10, **params)
     for rate in 4000 * 0.85 ** np.arange(20):
-        coded = lrfjax.imf(luma_matrix, 32, num_iters=10, rate=rate, **model)
+        coded = lrfjax.imf(luma_matrix, 32, num_iters=10, rate=rate, **params)
         if coded.history.relative_error[-1] <= plain.history.relative_error[-1]:
             break
     assert coded.history.relative_error[-1] <= plain.history.relative_error[-1]
@@ -140,9 +154,15 @@ def test_rates_are_traced_and_a_scale_is_no_unit():
             lrfjax.InputError,
             "rate needs bounds of at most 4096",
         ),
-        (lambda x: lrfjax.factorize(x, 2, rate=1.0), lrfjax.InputError, "rate needs IntegerBox"),
         (
-            lambda x: lrfjax.imf(x, 2, rate=1.0, joint_moves=True),
+            lambda x: lrfjax.factorize(x, 2, model=model("real", rate=1.0)),
+            lrfjax.InputError,
+            "rate needs IntegerBox",
+        ),
+        (
+            lambda x: lrfjax.factorize(
+                x, 2, model=model("integers", rate=1.0), method=lrfjax.BCD(joint_moves=True)
+            ),
             lrfjax.InputError,
             "joint_moves=True does not support a rate",
         ),

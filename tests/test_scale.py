@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.solvers.affine import round_mean
-from tests.problems import BOX, RANK, SHAPE, SWEEPS
+from lrfjax.solvers.methods.affine import round_mean
+from tests.problems import BOX, RANK, SHAPE, SWEEPS, model
 
 pytestmark = [pytest.mark.unoptimized, pytest.mark.filterwarnings("ignore::lrfjax.FitWarning")]
 
@@ -16,15 +16,15 @@ STARTS = lrfjax.Factors(
     np.random.default_rng(1).integers(-5, 6, (SHAPE[0], RANK)).astype(np.float32),
     np.random.default_rng(2).integers(-5, 6, (SHAPE[1], RANK)).astype(np.float32),
 )
-INTEGERS = {"constraints": (BOX, BOX), "num_iters": SWEEPS}
-AFFINE = {**INTEGERS, "fit_scale": True, "fit_offset": True}
+INTEGERS = {"model": model(BOX), "num_iters": SWEEPS}
+AFFINE = {"model": model(BOX, fit_scale=True, fit_offset=True), "num_iters": SWEEPS}
 
 
 @pytest.mark.parametrize("exponent", [-112, -72, 66, 112])
-@pytest.mark.parametrize("init", ["balanced", STARTS], ids=["balanced", "given"])
-def test_a_fitted_scale_takes_any_power_of_two(exponent, init):
-    plain = lrfjax.factorize(X, RANK, init=init, **AFFINE)
-    scaled = lrfjax.factorize(np.ldexp(X, exponent), RANK, init=init, **AFFINE)
+@pytest.mark.parametrize("start", ["balanced", STARTS], ids=["balanced", "given"])
+def test_a_fitted_scale_takes_any_power_of_two(exponent, start):
+    plain = lrfjax.factorize(X, RANK, start=start, **AFFINE)
+    scaled = lrfjax.factorize(np.ldexp(X, exponent), RANK, start=start, **AFFINE)
     assert np.array_equal(plain.factors.u, scaled.factors.u)
     assert np.array_equal(plain.factors.v, scaled.factors.v)
     assert np.array_equal(plain.history.relative_error, scaled.history.relative_error)
@@ -33,7 +33,7 @@ def test_a_fitted_scale_takes_any_power_of_two(exponent, init):
 
 
 def test_given_factors_without_a_scale_start_from_the_best_one():
-    result = lrfjax.factorize(X * 1e-22, RANK, init=STARTS, **AFFINE)
+    result = lrfjax.factorize(X * 1e-22, RANK, start=STARTS, **AFFINE)
     z = np.asarray(STARTS.u) @ np.asarray(STARTS.v).T
     # A line through (Z, X).
     slope = np.polyfit(z.ravel(), X.ravel(), 1)[0]
@@ -49,9 +49,9 @@ def test_given_factors_without_a_scale_start_from_the_best_one():
 def test_a_large_mean_costs_nothing(fit_scale, with_weights):
     deviations = np.round(27 * X)
     weights = np.ones(SHAPE) - 0.5 * (np.arange(SHAPE[1]) % 2) if with_weights else None
-    model = {"init": "balanced", "num_iters": SWEEPS, "fit_offset": True, "fit_scale": fit_scale}
-    near = lrfjax.imf(deviations, RANK, weights=weights, **model)
-    far = lrfjax.imf(deviations + 1e6, RANK, weights=weights, **model)
+    params = {"init": "balanced", "num_iters": SWEEPS, "fit_offset": True, "fit_scale": fit_scale}
+    near = lrfjax.imf(deviations, RANK, weights=weights, **params)
+    far = lrfjax.imf(deviations + 1e6, RANK, weights=weights, **params)
     assert np.isclose(far.history.objective[-1], near.history.objective[-1], rtol=0.02)
     fit = np.asarray(lrfjax.reconstruct(far.factors), np.float64)
     share = 1.0 if weights is None else weights
@@ -78,11 +78,15 @@ def test_overflow_of_squares_is_no_failure():
     assert np.all(product == 256)  # -16 times -16, as near as the bounds come
 
 
-@pytest.mark.parametrize("solver", [lrfjax.nmf, lrfjax.factorize])
+@pytest.mark.parametrize("solver", ["nmf", "factorize"])
 @pytest.mark.parametrize("size", [1e-36, 1e-30, 1.0, 1e30])
 @pytest.mark.parametrize("l1", [0.1, 1e30])
 def test_a_history_with_nan_is_a_failure(solver, size, l1):
-    result = solver(np.abs(X) * np.float32(size), RANK, l1=l1, num_iters=SWEEPS)
+    x = np.abs(X) * np.float32(size)
+    if solver == "nmf":
+        result = lrfjax.nmf(x, RANK, l1=l1, num_iters=SWEEPS)
+    else:
+        result = lrfjax.factorize(x, RANK, model=model("real", l1=l1), num_iters=SWEEPS)
     objective = np.asarray(result.history.objective)
     assert not np.isnan(objective).any() or int(result.status) == lrfjax.Status.FAILED
     if size < 1:  # such a penalty leaves nothing
@@ -97,9 +101,10 @@ def test_rows_of_small_weights_are_fitted_like_others(low):
     weights[::2] = low
     weights[1::2] = 1 / low
     weights *= 1 + np.arange(SHAPE[1]) % 3
-    init = lrfjax.Factors(np.zeros((SHAPE[0], RANK), np.float32), v)
+    start = lrfjax.Factors(np.zeros((SHAPE[0], RANK), np.float32), v)
+    fixed = model("real", is_fixed=(False, True))
     result = lrfjax.factorize(
-        X, RANK, weights=weights, init=init, frozen=(False, True), num_iters=200, record=()
+        X, RANK, model=fixed, weights=weights, start=start, num_iters=200, record=()
     )
     assert int(result.status) != lrfjax.Status.FAILED
     root = np.sqrt(1.0 + np.arange(SHAPE[1]) % 3)
@@ -118,28 +123,28 @@ def test_wide_integers_are_computed_in_float64(dtype):
     assert lrfjax.svd(x, 2).factors.u.dtype == jnp.float32
 
 
-@pytest.mark.parametrize("init", ["svd", "balanced", "nndsvd"])
-def test_a_constant_matrix_uses_all_columns(init):
+@pytest.mark.parametrize("start", ["svd", "balanced", "nndsvd"])
+def test_a_constant_matrix_uses_all_columns(start):
     for value in (3, 7, 35, 60, 1000, 0.3):
         x = np.full(SHAPE, value)
-        result = lrfjax.factorize(x, RANK, init=init, **INTEGERS)
+        result = lrfjax.factorize(x, RANK, start=start, **INTEGERS)
         wanted = min(value, 3 * 36)  # three columns of at most 6 times 6
         assert np.all(np.abs(np.asarray(lrfjax.reconstruct(result.factors)) - wanted) <= 0.5)
 
 
 @pytest.mark.parametrize(
-    "model", [{"fit_scale": True}, {"fit_offset": True}, {"fit_scale": True, "fit_offset": True}]
+    "fitted", [{"fit_scale": True}, {"fit_offset": True}, {"fit_scale": True, "fit_offset": True}]
 )
-def test_a_warm_start_that_has_converged_stays(model):
-    model = {**INTEGERS, **model, "num_iters": 60}
+def test_a_warm_start_that_has_converged_stays(fitted):
+    affine = {"model": model(BOX, **fitted), "num_iters": 60}
     x = 10 * X + 4
     for seed in range(10):
         rng = np.random.default_rng(seed)
         factors = (rng.integers(-5, 7, (length, RANK)).astype(np.float32) for length in SHAPE)
-        plain = lrfjax.factorize(x, RANK, init=lrfjax.Factors(*factors), **INTEGERS)
-        first = lrfjax.factorize(x, RANK, init=plain.factors, **model)
+        plain = lrfjax.factorize(x, RANK, start=lrfjax.Factors(*factors), **INTEGERS)
+        first = lrfjax.factorize(x, RANK, start=plain.factors, **affine)
         if int(first.status) != lrfjax.Status.CONVERGED:
             continue
-        again = lrfjax.factorize(x, RANK, init=first.factors, **model)
+        again = lrfjax.factorize(x, RANK, start=first.factors, **affine)
         assert np.array_equal(first.factors.u, again.factors.u)
         assert np.isclose(first.history.objective[-1], again.history.objective[-1], rtol=1e-5)

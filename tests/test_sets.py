@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 import lrfjax
-from tests.problems import BATCH, BOX, RANK, SHAPE, SWEEPS, every_sweep, objective_in_float64
+from tests.problems import (
+    BATCH,
+    BOX,
+    RANK,
+    SHAPE,
+    SWEEPS,
+    every_sweep,
+    model,
+    objective_in_float64,
+)
 
 pytestmark = [
     pytest.mark.unoptimized,
@@ -15,6 +24,7 @@ pytestmark = [
 ]
 
 TERNARY = lrfjax.Levels([-1, 0, 1])
+BCD = lrfjax.BCD()
 POWERS = lrfjax.Levels([-4, -2, -1, -0.5, 0, 0.5, 1, 2, 4])
 SETS = {
     "binary and real": (lrfjax.Levels([0, 1]), lrfjax.Real()),
@@ -42,7 +52,7 @@ def is_in(u, constraint):
 @pytest.mark.parametrize("name", SETS)
 def test_every_sweep_is_feasible_and_none_rises(name):
     sets = SETS[name]
-    result, sweeps = every_sweep(lrfjax.factorize, X, RANK, SWEEPS, constraints=sets)
+    result, sweeps = every_sweep(lrfjax.factorize, X, RANK, SWEEPS, model=model(sets))
     for factors in sweeps:
         assert is_in(factors.u, sets[0])
         assert is_in(factors.v, sets[1])
@@ -79,11 +89,10 @@ def test_a_column_is_the_best_of_all_columns(num_nonzeros, l1, l2):
         rng = np.random.default_rng(seed)
         x = (2 * rng.normal(size=(8, 5))).astype(np.float32)
         v = rng.normal(size=(5, 1)).astype(np.float32)
-        init = lrfjax.Factors(np.zeros((8, 1), np.float32), v)
-        result = lrfjax.factorize(
-            x, 1, constraints=(constraint, lrfjax.Real()), init=init, frozen=(False, True),
-            num_iters=1, l1=(l1, 0.0), l2=(l2, 0.0), record=(),
-        )  # fmt: skip
+        start = lrfjax.Factors(np.zeros((8, 1), np.float32), v)
+        sets = (constraint, lrfjax.Real())
+        fixed = model(sets, l1=(l1, 0.0), l2=(l2, 0.0), is_fixed=(False, True))
+        result = lrfjax.factorize(x, 1, model=fixed, start=start, num_iters=1, record=())
         best = _best_column(x.astype(float), v[:, 0], base.values, l1, l2, num_nonzeros)
         assert np.isclose(result.history.objective[-1], best, rtol=1e-4, atol=1e-4)
 
@@ -107,7 +116,7 @@ def test_binary_factors_are_found_where_they_exist():
     x = (u @ v.T).astype(np.float32)
     sets = (lrfjax.Levels([0, 1]), lrfjax.Real())
     result = lrfjax.factorize(
-        x, 2, constraints=sets, init="random", key=0, num_restarts=20, num_iters=40, record=()
+        x, 2, model=model(sets), start="random", key=0, num_restarts=20, num_iters=40, record=()
     )
     assert float(result.history.relative_error[-1]) < 1e-3
 
@@ -115,12 +124,12 @@ def test_binary_factors_are_found_where_they_exist():
 def test_levels_with_a_fitted_scale_jit_and_vmap():
     def solve(x):
         return lrfjax.factorize(
-            x, RANK, constraints=(TERNARY, TERNARY), init="balanced", fit_scale=True,
-            num_iters=SWEEPS, record=(),
+            x, RANK, model=model(TERNARY, fit_scale=True), start="balanced", num_iters=SWEEPS,
+            record=(),
         )  # fmt: skip
 
     plain = solve(100 * X[0])
-    unscaled = lrfjax.factorize(X[0], RANK, constraints=(TERNARY, TERNARY), num_iters=SWEEPS)
+    unscaled = lrfjax.factorize(X[0], RANK, model=model(TERNARY), num_iters=SWEEPS)
     error, other = (float(r.history.relative_error[-1]) for r in (plain, unscaled))
     assert error < other
     assert np.array_equal(jax.jit(solve)(100 * X[0]).factors.u, plain.factors.u)
@@ -130,7 +139,8 @@ def test_levels_with_a_fitted_scale_jit_and_vmap():
 
 def test_gradient_methods_know_all_discrete_sets():
     for sets in ((TERNARY, lrfjax.Real()), (lrfjax.Sparse(4, BOX), BOX)):
-        result = lrfjax.factorize_gradient(X[0], RANK, constraint=sets, num_iters=5)
+        method = lrfjax.FirstOrder()
+        result = lrfjax.factorize(X[0], RANK, model=model(sets), method=method, num_iters=5)
         assert is_in(np.asarray(result.factors.u), sets[0])
 
 
@@ -138,7 +148,7 @@ def test_a_sparse_set_of_all_entries_changes_nothing():
     sets = (lrfjax.Sparse(18, lrfjax.NonNegative()), lrfjax.NonNegative())
     plain = (lrfjax.NonNegative(), lrfjax.NonNegative())
     x = np.abs(X[0])
-    found = [lrfjax.factorize(x, RANK, constraints=c, num_iters=SWEEPS) for c in (sets, plain)]
+    found = [lrfjax.factorize(x, RANK, model=model(c), num_iters=SWEEPS) for c in (sets, plain)]
     assert np.allclose(found[0].factors.u, found[1].factors.u, rtol=1e-4, atol=1e-4)
 
 
@@ -160,19 +170,29 @@ def test_bad_sets_are_named(make, error, message):
 
 
 @pytest.mark.parametrize(
-    ("constraint", "options", "message"),
+    ("of_model", "method", "message"),
     [
-        (lrfjax.Sparse(2, lrfjax.Box(1.0, 2.0)), {}, "constraints must have zero in the base"),
-        (lrfjax.Sparse(2, lrfjax.Levels([-1, 1])), {}, "constraints must have zero in the base"),
-        (lrfjax.Levels([-1, 1]), {"l1": 0.1}, "l1 must be 0 for levels on both sides of zero"),
-        (TERNARY, {"accelerate": True}, "accelerate=True needs continuous constraints"),
-        (TERNARY, {"joint_moves": True}, "joint_moves=True needs an integer factor"),
-        (lrfjax.Sparse(2), {"fit_scale": True}, "fit_scale needs both factors bounded"),
+        (model(lrfjax.Sparse(2, lrfjax.Box(1.0, 2.0))), BCD, "u must have zero in the base"),
+        (model(lrfjax.Sparse(2, lrfjax.Levels([-1, 1]))), BCD, "u must have zero in the base"),
+        (
+            model((lrfjax.Real(), lrfjax.Sparse(2, lrfjax.Box(1.0, 2.0)))),
+            BCD,
+            "v must have zero in the base",
+        ),
+        (model(lrfjax.Levels([-1, 1]), l1=0.1), BCD, "l1 must be 0 for levels on both sides"),
+        (
+            model((lrfjax.Real(), lrfjax.Levels([-1, 1])), l1=0.1),
+            BCD,
+            "l1 must be 0 for levels on both sides",
+        ),
+        (model(TERNARY), lrfjax.Extrapolated(BCD), "needs continuous sets"),
+        (model(TERNARY), lrfjax.BCD(joint_moves=True), "joint_moves=True needs an integer factor"),
+        (model(lrfjax.Sparse(2), fit_scale=True), BCD, "fit_scale needs both factors bounded"),
     ],
 )
-def test_sets_that_do_not_fit_are_named(constraint, options, message):
+def test_sets_that_do_not_fit_are_named(of_model, method, message):
     with pytest.raises(lrfjax.InputError, match=message):
-        lrfjax.factorize(X[0], 2, constraints=(constraint, constraint), **options)
+        lrfjax.factorize(X[0], 2, model=of_model, method=method)
 
 
 def test_all_supports_of_a_small_column():

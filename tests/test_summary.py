@@ -1,5 +1,7 @@
 """Results at the prompt and in notebooks, and the many things that count as X, weights or a key."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import scipy.sparse
 from jax.experimental import sparse
 
 import lrfjax
-from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers
+from tests.problems import RANK, SHAPE, SWEEPS, low_rank_integers, model
 
 pytestmark = pytest.mark.unoptimized
 
@@ -92,9 +94,11 @@ def test_a_history_as_columns():
 def test_a_result_stands_for_its_factors_and_its_history():
     result = solve(X[0])
     assert np.array_equal(lrfjax.reconstruct(result), lrfjax.reconstruct(result.factors))
-    for solver in (lrfjax.imf, lrfjax.factorize, lrfjax.factorize_gradient):
+    first_order = partial(lrfjax.factorize, method=lrfjax.FirstOrder())
+    for solver in (lrfjax.imf, lrfjax.factorize, first_order, lrfjax.init):
+        name = "init" if solver is lrfjax.imf else "start"
         again, same = (
-            solver(X[0], RANK, init=start, num_iters=1) for start in (result, result.factors)
+            solver(X[0], RANK, num_iters=1, **{name: start}) for start in (result, result.factors)
         )
         assert np.array_equal(again.factors.u, same.factors.u)
     assert lrfjax.sweeps_to(result, 0.9) == lrfjax.sweeps_to(result.history, 0.9)
@@ -161,5 +165,6 @@ def test_nothing_is_told_where_nothing_is_wrong():
     lrfjax.imf(np.random.default_rng(0).random(SHAPE) < 0.5, RANK, bounds=(0, 1))
     lrfjax.imf(np.random.default_rng(0).random(SHAPE) * 0.01, RANK, num_iters=0)
     lrfjax.imf(X[0], RANK, num_iters=SWEEPS, rate=1e6)
-    lrfjax.imf(X[0], RANK, num_iters=SWEEPS, l1=1e6)
+    dear = model(lrfjax.IntegerBox(-16, 15), l1=1e6)
+    lrfjax.factorize(X[0], RANK, model=dear, num_iters=SWEEPS)
     jax.jit(solve)(np.random.default_rng(0).random(SHAPE) * 0.01)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.solvers.gram_svd import leading_singular_pairs
+from lrfjax.solvers.starts.gram_svd import leading_singular_pairs
 
 EPS = np.finfo(np.float32).eps
 THRESHOLD = 35  # the one of LAPACK's test programs

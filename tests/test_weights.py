@@ -15,6 +15,7 @@ from tests.problems import (
     SWEEPS,
     every_sweep,
     low_rank_integers,
+    model,
 )
 
 pytestmark = [
@@ -51,9 +52,7 @@ def _objective(x, weights, factors):
 def test_the_weighted_objective_never_rises(name, kind):
     x = np.abs(low_rank_integers(3, BATCH, SHAPE, 3))
     weights = _weights(kind, x.shape)
-    result, factors = every_sweep(
-        lrfjax.factorize, x, RANK, 8, constraints=CONSTRAINTS[name], weights=weights
-    )
+    result, factors = every_sweep(lrfjax.factorize, x, RANK, 8, model=model(name), weights=weights)
     values = np.array([_objective(x, weights, each) for each in factors])
     norm = (weights.astype(np.float64) * x**2).sum(axis=(1, 2))
     # With integers and weights 0 and 1 all is exact.
@@ -80,7 +79,7 @@ def test_the_objective_falls_with_scale_and_offset():
 @pytest.mark.parametrize("name", ["integers", "non-negative", "real"])
 def test_unit_weights_change_nothing_but_rounding(name):
     x = np.abs(low_rank_integers(5, 1, SHAPE, 3)[0])
-    params = {"constraints": CONSTRAINTS[name], "num_iters": SWEEPS, "record": ()}
+    params = {"model": model(name), "num_iters": SWEEPS, "record": ()}
     plain = lrfjax.factorize(x, RANK, **params)
     weighted = lrfjax.factorize(x, RANK, weights=np.ones(SHAPE), **params)
     assert np.allclose(plain.history.objective, weighted.history.objective, rtol=1e-3)
@@ -111,9 +110,8 @@ def test_a_weighted_column_update_is_the_best_of_all_integers():
         if not np.any(weights.T * v):
             continue
         start = lrfjax.Factors(jnp.zeros((1, 1)), jnp.asarray(v))
-        result = lrfjax.imf(
-            x, 1, bounds=(-3, 3), num_iters=1, init=start, weights=weights, frozen=(False, True)
-        )
+        fixed = model(lrfjax.IntegerBox(-3, 3), is_fixed=(False, True))
+        result = lrfjax.factorize(x, 1, model=fixed, num_iters=1, start=start, weights=weights)
         costs = {u: (weights * (x - u * v.T) ** 2).sum() for u in range(-3, 4)}
         found = costs[int(result.factors.u[0, 0])]
         assert found <= min(costs.values()) * (1 + 1e-5)
@@ -154,13 +152,12 @@ def test_a_photograph_with_30_percent_of_its_pixels_missing_is_inpainted(name, l
     missing = weights == 0
     broken = np.where(missing, np.nan, luma_matrix)
     if name == "integers":
-        model = {"init": "balanced", "fit_scale": True, "fit_offset": True}
-        result = lrfjax.imf(broken, 4, weights=weights, num_iters=30, l2=0.05, record=(), **model)
+        box = lrfjax.IntegerBox(-16, 15)
+        ridge = model(box, l2=0.05, fit_scale=True, fit_offset=True)
+        params = {"start": "balanced", "num_iters": 30}
     else:
-        result = lrfjax.factorize(
-            broken, 4, constraints=CONSTRAINTS[name], weights=weights, num_iters=60, l2=0.05,
-            record=(),
-        )  # fmt: skip
+        ridge, params = model(name, l2=0.05), {"num_iters": 60}
+    result = lrfjax.factorize(broken, 4, model=ridge, weights=weights, record=(), **params)
     fit = np.clip(np.asarray(lrfjax.reconstruct(result.factors)), 0, 255)
     mean = np.nanmean(broken, axis=1, keepdims=True) * np.ones_like(fit)
     errors = [((a - luma_matrix)[missing] ** 2).mean() for a in (fit, mean)]
