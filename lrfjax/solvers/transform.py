@@ -86,6 +86,10 @@ def transform(
     if dictionary.shape not in (shape, shape[-2:]):
         raise InputError(f"v must have shape {shape} or {shape[-2:]}, got {dictionary.shape}")
     num_iters = checks.integer("num_iters", num_iters, 1)
+    l1, l2 = (
+        checks.real(name, weight, 0.0) if checks.is_concrete(weight) else weight
+        for name, weight in (("l1", l1), ("l2", l2))
+    )
     if offset is not None:
         x = x - _per_problem(offset, x)
         x = x if weights is None else jnp.where(weights > 0, x, 0)
