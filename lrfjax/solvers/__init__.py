@@ -3,54 +3,37 @@
 Front doors:
 
 - ``presets``: ``imf``, ``nmf`` and ``svd``.
-- ``factorize``: the general ``factorize``, and ``reconstruct``.
+- ``factorize``: the general ``factorize``, ``resume`` and ``reconstruct``.
+- ``open_loop``: ``init``, ``step`` and ``finish``, for callers who hold the loop.
 - ``transform``: U for a known V.
-- ``gradient``: ``factorize_gradient``, first-order comparators on optax.
+- ``truncated_svd``, ``closed_svd``: the truncated SVD in closed form, and as a solve.
 - ``rank_selection``: ranks from compression ratios and from relative errors.
 
-Execution, from arguments to results:
+``execute``: the way from arguments to the loop and back. It knows no options.
 
-- ``front_door``: what surrounds every call: JAX settings, meshes, LAPACK's threads.
-- ``lapack_threads``: one thread for LAPACK while a call lasts.
-- ``planning``: the path from checked data to a plan, its run, and the trimmed result.
-- ``arguments``, ``model_arguments``: argument checks, and conversion to what solvers take.
-- ``bucketed``: padding to rank buckets, batches, restarts.
-- ``starts``: the plan of a solve, and where it begins.
-- ``fit_check``: a warning where X does not suit integer bounds.
-- ``units``: scaling of X, weights and penalties, and of results back.
-- ``sharding``: placement of arrays on several devices, and solves that follow it.
-- ``meshes``: meshes of the caller, with Auto axes for the solvers.
-- ``sharded_svd``: the SVD of a matrix whose rows lie on several devices.
+The loop:
 
-Loop:
+- ``drive``: the only loop over sweeps.
+- ``rows``: the entries of a history as rows of few arrays.
 
-- ``bcd``: one sweep (``step``) and the loop over sweeps (``solve``).
-- ``entries``: the loops from one entry of the history to the next.
-- ``diagnostics``: the entries of the convergence history.
-- ``stopping``: tolerances and stopping tests.
+Parts of a solve. Each has a base class or a protocol that says what to implement, and can be
+written outside the package:
 
-Sweep:
+- ``starts``: where a solve begins (``start``).
+- ``methods``: how a sweep is made (``method``).
+- ``record``: what an entry of the history holds.
+- ``stopping``: when a solve has converged.
+- ``model``: what is minimised: a loss, and for each factor a set and penalties.
+- ``penalties``: what else the entries of a factor cost (``penalty``).
+- ``losses``: how far X may be from U V^T (``loss``).
+- ``sets``: what the entries of a factor may be (``constraint``).
 
-- ``columns``: exact column updates, with and without weights.
-- ``column_kernel``: the same updates in one GPU kernel, tested before use.
-- ``joint_moves``: moves of two integers at a time.
-- ``entropy``: the rate of integer factors as a penalty.
-- ``affine``: the fit of scale and offset, and a centred X.
-- ``extrapolation``: accelerated sweeps with restart.
+Ground:
 
-Starts:
-
-- ``initialize``: SVD, balanced, NNDSVD and random starts; filling of missing entries.
-- ``gram_svd``: leading singular triplets of a long matrix, from small decompositions.
-- ``truncated_svd``: the truncated SVD in closed form.
-
-Problem:
-
-- ``problem``: the matrix with its weights, the model of each factor, the state of a solve.
-- ``constraints``: the sets that columns lie in (real, non-negative, box, integer box).
-- ``levels``, ``sparsity``: finite sets of levels; at most k non-zero entries in a column.
+- ``problem``: the matrix with its weights, and the state of a solve.
 - ``numerics``: products at full precision, compensated sums, scaling by powers of two.
 
-Imports point down this list: a module imports only from its own group and the groups below, and
-from ``lrfjax.types``, ``lrfjax.checks`` and ``lrfjax.errors``.
+Imports point down this list: a module imports only from its own line and the lines below, and from
+``lrfjax.types``, ``lrfjax.checks`` and ``lrfjax.errors``. Factors are transposed inside: U^T has
+the shape (R, M), so that a column is contiguous, and is padded with zero rows.
 """

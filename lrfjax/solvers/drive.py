@@ -19,6 +19,7 @@ from lrfjax.solvers.methods.method import Method
 from lrfjax.solvers.model import Model
 from lrfjax.solvers.numerics import with_row
 from lrfjax.solvers.problem import Problem, State
+from lrfjax.solvers.rows import entries_of, row_of
 from lrfjax.solvers.stopping import FixedPoint, Stop
 from lrfjax.types import Factors, History, Result, Status
 
@@ -79,7 +80,7 @@ class Progress:
         memory: memory of the method.
         first: entry 0 of the history.
         last: entry ``num_recorded`` of the history, with the fields that are only watched.
-        history: entries so far, each repeated until the next one is made: ``num_entries + 1``.
+        history: rows of the entries so far, see ``rows``, with room for ``num_entries + 1``.
         num_recorded: number of entries after entry 0.
         is_done: whether ``last`` is the final entry, because of a rule or a failure.
     """
@@ -87,7 +88,7 @@ class Progress:
     memory: Any
     first: History
     last: History
-    history: History
+    history: list[Array]
     num_recorded: Array
     is_done: Array
 
@@ -105,10 +106,9 @@ def begin(task: Task, start: State, schedule: Schedule) -> Progress:
     memory = task.method.init(task.problem, task.model, start, task.rank)
     feasible = task.model.project(task.method.state(memory), task.rank)
     first = _describe(task, feasible, 0, schedule)
-    first = record.with_changes(task.problem, first, feasible, feasible, schedule.fields)
-    kept = _kept(first, schedule)
-    length = schedule.num_entries + 1
-    history = jax.tree.map(lambda a: jnp.broadcast_to(a, (length, *a.shape)), kept)
+    first = record.with_changes(task.problem, first, None, feasible, schedule.fields)
+    row = row_of(_kept(first, schedule))
+    history = [jnp.broadcast_to(a, (schedule.num_entries + 1, *a.shape)) for a in row]
     zero = jnp.zeros((), jnp.int32)
     return Progress(memory, first, first, history, zero, ~_is_sound(task, first))
 
@@ -139,9 +139,8 @@ def advance(task: Task, progress: Progress, schedule: Schedule) -> Progress:
     is_done = ~_is_sound(task, after)
     if not schedule.fixed_length:
         is_done |= _has_converged(task, progress, after) & method.is_settled(new)
-    history = jax.tree.map(
-        lambda h, a: with_row(h, entry, a), progress.history, _kept(after, schedule)
-    )
+    row = row_of(_kept(after, schedule))
+    history = [with_row(h, entry, a) for h, a in zip(progress.history, row, strict=True)]
     return Progress(new, progress.first, after, history, entry, is_done)
 
 
@@ -172,7 +171,8 @@ def result_of(task: Task, progress: Progress, schedule: Schedule) -> Result:
     def hold(h: Array, a: Array) -> Array:
         return jnp.where(is_past.reshape(-1, *[1] * a.ndim), a, h)
 
-    history = jax.tree.map(hold, progress.history, last)
+    rows = [hold(h, a) for h, a in zip(progress.history, row_of(last), strict=True)]
+    history = entries_of(rows, last)
     failed = ~_is_sound(task, progress.last)
     # With a fixed length, nothing but a failure ends a solve.
     ended = jnp.where(progress.is_done, Status.CONVERGED, Status.ITERATION_LIMIT)

@@ -14,7 +14,7 @@ from jax import Array
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
-from lrfjax.solvers.execute.closed_svd import solve_svd
+from lrfjax.solvers.closed_svd import solve_svd
 from lrfjax.solvers.execute.front_door import front_door
 from lrfjax.solvers.execute.part_checks import tolerance_rule
 from lrfjax.solvers.execute.planning import plan_call

@@ -14,15 +14,9 @@ from lrfjax.solvers.numerics import contract, safe_sqrt
 from lrfjax.solvers.problem import Problem, Products, State, residual
 from lrfjax.types import Factors, History
 
-SCALARS = (
-    "bits",
-    "bound_share",
-    "num_changed",
-    "projected_gradient",
-    "u_change",
-    "v_change",
-    "affine_change",
-)
+CHANGES = ("num_changed", "u_change", "v_change", "affine_change")
+"""The fields that compare an entry with the previous one."""
+SCALARS = ("bits", "bound_share", "projected_gradient", *CHANGES)
 RECORDABLE = (*SCALARS, "factors")
 # Below this share of ||X||_F^2, the rounding error of the expanded objective in float32 exceeds a
 # thousandth of the objective.
@@ -174,17 +168,23 @@ def describe(
 
 
 def with_changes(
-    problem: Problem, entry: History, before: State, state: State, fields: tuple[str, ...]
+    problem: Problem, entry: History, before: State | None, state: State, fields: tuple[str, ...]
 ) -> History:
     """Return an entry with the fields that compare the new factors with the old ones, and both.
 
     Args:
         problem: from ``prepare``.
         entry: from ``describe``.
-        before: state of the previous entry; ``state`` itself for the first entry.
+        before: state of the previous entry; None for the first entry, whose changes are zero.
         state: state of this entry.
         fields: see ``describe``.
     """
+    if "factors" in fields:
+        entry = replace(entry, factors=state.factors())
+    if before is None:
+        number, count = jnp.zeros_like(problem.norm), jnp.zeros((), jnp.int32)
+        changes = {f: count if f == "num_changed" else number for f in CHANGES if f in fields}
+        return replace(entry, **changes)  # type: ignore[arg-type]
     if "num_changed" in fields:
         entry = replace(entry, num_changed=_num_changed(before, state))
     if "u_change" in fields:
@@ -193,16 +193,12 @@ def with_changes(
         entry = replace(entry, v_change=_relative_change(before.vt, state.vt))
     if "affine_change" in fields:
         entry = replace(entry, affine_change=_affine_change(problem, before, state))
-    if "factors" in fields:
-        entry = replace(entry, factors=state.factors())
     return entry
 
 
 def without_changes(entry: History) -> History:
     """Return an entry without the fields of ``with_changes``."""
-    return replace(
-        entry, num_changed=None, u_change=None, v_change=None, affine_change=None, factors=None
-    )
+    return replace(entry, factors=None, **dict.fromkeys(CHANGES))  # type: ignore[arg-type]
 
 
 def _bound_share(state: State, rank: Array | int, model: Model) -> Array:

@@ -77,13 +77,17 @@ class BetaDivergence(Loss):
         return _power(z, self.beta - 1), x * _power(z, self.beta - 2)
 
     def value(self, x: Array, z: Array) -> Array:
-        """Return the divergence of every entry, accurate also where z is near x."""
+        """Return the divergence of every entry."""
         is_zero = x == 0
         safe = jnp.where(is_zero, 1, x)
-        log_ratio = jnp.log1p((z - safe) / safe)
-        gap = _expm1(self.beta, log_ratio) - _expm1(self.beta - 1, log_ratio)
+        gap = (z - safe) / safe
+        # Accurate where z is near x, and finite where it is far below.
+        is_near = jnp.abs(gap) < 0.5
+        near, far = jnp.where(is_near, gap, 0), jnp.where(is_near, 1, z / safe)
+        log_ratio = jnp.where(is_near, jnp.log1p(near), jnp.log(far))
+        excess = _expm1(self.beta, log_ratio) - _expm1(self.beta - 1, log_ratio)
         at_zero = _power(z, self.beta) / self.beta if self.beta > 0 else jnp.zeros_like(z)
-        return jnp.where(is_zero, at_zero, _power(safe, self.beta) * gap)
+        return jnp.where(is_zero, at_zero, _power(safe, self.beta) * excess)
 
     def slope(self, x: Array, z: Array) -> Array:
         """Return z^(beta - 1) - x z^(beta - 2)."""

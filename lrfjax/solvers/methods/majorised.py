@@ -141,16 +141,22 @@ def _update_tile(
         r = index % sub.num_columns if num_passes > 1 else index
         row, old, slope = row_at(grams, r), row_at(factor, r), row_at(gradient, r)
         steepness = row_at(row, r)
-        if least is not None:
-            # The loss may be a line, for a row of zeros; its least value is then at zero.
-            tiny = jnp.finfo(factor.dtype).tiny
-            steepness = jnp.where(steepness > 0, steepness, slope / jnp.maximum(old, tiny))
+        if loss.is_positive:
+            steepness = _bent(steepness, slope, old)
         new = minimise(steepness * old - slope, steepness, old, r, sub)
         if least is not None:
             new = jnp.maximum(new, row_at(least, r))
         return with_row(factor, r, new), gradient + row * (new - old)
 
     return lax.fori_loop(0, num_passes * sub.num_columns, update, (factor, gradient))[0]
+
+
+def _bent(curvature: Array, slope: Array, old: Array) -> Array:
+    """Return curvatures of a column, positive also where the loss is a rising line.
+
+    That happens for rows of zeros. A parabola above the line then has its minimum below zero.
+    """
+    return jnp.where(curvature > 0, curvature, jnp.maximum(slope, 0) / (old + 1))
 
 
 def _least(partner: Array, factor: Array, z: Array, curvature: Array) -> Array:
@@ -207,8 +213,7 @@ def update_by_prediction(
             curvature = jnp.matmul(squares[r], steepness, precision=lax.Precision.HIGHEST)
         slope = jnp.matmul(other, weighted(slope), precision=lax.Precision.HIGHEST)
         if loss.is_positive:
-            tiny = jnp.finfo(factor.dtype).tiny
-            curvature = jnp.where(curvature > 0, curvature, slope / jnp.maximum(old, tiny))
+            curvature = _bent(curvature, slope, old)
         new = minimise(curvature * old - slope, curvature, old, r, sub)
         return factor.at[r].set(new), fit + other[:, None] * (new - old)[None, :]
 

@@ -54,16 +54,28 @@ def leading_singular_pairs(x: Array, size: int) -> tuple[Array, Array, Array]:
     wide = x.T if x.shape[0] >= x.shape[1] else x
     mirror = _mirror(_leading_direction(wide))
     reflected = wide - 2 * mirror[:, None] * _apply(mirror, wide)[None, :]
-    singular, rotation = _svd_of_scaled_gram(reflected)
-
-    def once_more() -> tuple[Array, Array]:
-        values, correction = _svd_of_scaled_gram(contract(rotation, reflected, 1, 0))
-        return values, contract(correction, rotation, 1, 0)
-
-    wanted, others = singular[size - 1], singular[min(1, singular.shape[0] - 1)]
     eps = jnp.finfo(x.dtype).eps
-    is_accurate = wanted * wanted > _GRAM_UNITS * eps * others * others
-    singular, rotation = lax.cond(is_accurate, lambda: (singular, rotation), once_more)
+
+    def is_accurate(singular: Array) -> Array:
+        wanted, others = singular[size - 1], singular[min(1, singular.shape[0] - 1)]
+        return wanted * wanted > _GRAM_UNITS * eps * others * others
+
+    # A loop of one round or two: the program contains the decomposition once.
+    def go_on(carry: tuple[Array, Array, Array]) -> Array:
+        count, singular, _ = carry
+        return (count == 0) | ((count == 1) & ~is_accurate(singular))
+
+    def one_round(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        count, _, rotation = carry
+        rotated = lax.cond(
+            count == 0, lambda: reflected, lambda: contract(rotation, reflected, 1, 0)
+        )
+        singular, correction = _svd_of_scaled_gram(rotated)
+        return count + 1, singular, contract(correction, rotation, 1, 0)
+
+    length = reflected.shape[0]
+    begun = jnp.zeros((), jnp.int32), jnp.zeros(length, x.dtype), jnp.eye(length, dtype=x.dtype)
+    _, singular, rotation = lax.while_loop(go_on, one_round, begun)
     singular, rotation = singular[:size], rotation[:size]
 
     short = rotation - 2 * _apply(mirror, rotation.T)[:, None] * mirror[None, :]
@@ -113,13 +125,18 @@ def _svd_of_scaled_gram(wide: Array) -> tuple[Array, Array]:
     scaled = gram * inverse_length[:, None] * inverse_length[None, :]
     identity = jnp.eye(length.shape[0], dtype=wide.dtype)
 
-    def damped(damping: float) -> Array:
-        return jnp.linalg.cholesky(identity + (1 - damping) * scaled * (1 - identity))
-
     # Columns may be parallel. Damping the off-diagonal entries keeps the matrix positive definite;
     # where the sums of the Gram matrix are too long for the least damping, more of it does.
-    triangular = damped(4 * length.shape[0] * eps)
-    is_definite = jnp.all(jnp.isfinite(triangular))
-    triangular = lax.cond(is_definite, lambda: triangular, lambda: damped(eps**0.5)).T * length
+    def is_indefinite(carry: tuple[Array, Array]) -> Array:
+        count, triangular = carry
+        return (count < 2) & ~jnp.all(jnp.isfinite(triangular))
+
+    def factored(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        damping = jnp.where(carry[0] == 0, 4 * length.shape[0] * eps, eps**0.5)
+        damped = identity + (1 - damping) * scaled * (1 - identity)
+        return carry[0] + 1, jnp.linalg.cholesky(damped)
+
+    begun = jnp.zeros((), jnp.int32), jnp.full_like(scaled, jnp.nan)
+    triangular = lax.while_loop(is_indefinite, factored, begun)[1].T * length
     _, singular, rotation = jnp.linalg.svd(triangular, full_matrices=False)
     return singular, rotation
