@@ -63,7 +63,7 @@ def _with_array_leaves(name: str, part: Any, dtype: Any) -> Any:
     return jax.tree.map(convert, part)
 
 
-def check_model(model: Any, x: Array, is_weighted: bool, width: int, bucket: int) -> Model:
+def check_model(model: Any, x: Array, weights: Array | None, width: int, bucket: int) -> Model:
     """Check what is minimised, and pad values that are given by column to the bucket."""
     if not isinstance(model, Model):
         raise InputTypeError(f"model must be a Model, got {model!r}")
@@ -81,7 +81,7 @@ def check_model(model: Any, x: Array, is_weighted: bool, width: int, bucket: int
     # Only the type of the reach matters, so nothing is computed.
     if model.fit_scale and any(jax.eval_shape(c.reach) is None for c in checked.constraints):
         raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
-    loss.check(x, checked.constraints)
+    loss.check(known, checked.constraints)
     return checked
 
 
