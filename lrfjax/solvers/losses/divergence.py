@@ -77,17 +77,17 @@ class BetaDivergence(Loss):
         return _power(z, self.beta - 1), x * _power(z, self.beta - 2)
 
     def value(self, x: Array, z: Array) -> Array:
-        """Return the divergence of every entry."""
+        """Return the divergence of every entry, accurate also where z is near x."""
         is_zero = x == 0
         safe = jnp.where(is_zero, 1, x)
-        gap = (z - safe) / safe
-        # Accurate where z is near x, and finite where it is far below.
-        is_near = jnp.abs(gap) < 0.5
-        near, far = jnp.where(is_near, gap, 0), jnp.where(is_near, 1, z / safe)
-        log_ratio = jnp.where(is_near, jnp.log1p(near), jnp.log(far))
-        excess = _expm1(self.beta, log_ratio) - _expm1(self.beta - 1, log_ratio)
+        # log1p is accurate for z near x, and -inf for z far below it.
+        ratio = z / safe
+        is_near = ratio > 0.5
+        near = jnp.log1p(jnp.where(is_near, (z - safe) / safe, 0))
+        log_ratio = jnp.where(is_near, near, jnp.log(jnp.where(is_near, 1, ratio)))
+        gap = _expm1(self.beta, log_ratio) - _expm1(self.beta - 1, log_ratio)
         at_zero = _power(z, self.beta) / self.beta if self.beta > 0 else jnp.zeros_like(z)
-        return jnp.where(is_zero, at_zero, _power(safe, self.beta) * excess)
+        return jnp.where(is_zero, at_zero, _power(safe, self.beta) * gap)
 
     def slope(self, x: Array, z: Array) -> Array:
         """Return z^(beta - 1) - x z^(beta - 2)."""
