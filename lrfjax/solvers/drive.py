@@ -165,7 +165,7 @@ def is_finished(progress: Progress, schedule: Schedule) -> Array:
 def result_of(task: Task, progress: Progress, schedule: Schedule) -> Result:
     """Return the result so far, with factors of R columns, zero from column ``rank`` on."""
     state = task.model.project(task.method.state(progress.memory), task.rank)
-    is_past = jnp.arange(schedule.num_entries + 1) > progress.num_recorded
+    is_past = jnp.arange(schedule.num_entries + 1, dtype=jnp.int32) > progress.num_recorded
     last = _kept(progress.last, schedule)
 
     def hold(h: Array, a: Array) -> Array:
@@ -209,6 +209,7 @@ def _has_converged(task: Task, progress: Progress, after: History) -> Array:
         # The first integer sweep starts from factors that entry 0 does not describe.
         is_comparable = (progress.num_recorded > 0) | (not task.model.is_discrete)
         stop = task.stop(progress.first, progress.last, after) & is_comparable
-    if after.num_changed is not None:
+    # A method that does not descend may go on, in its memory, while no integer changes.
+    if after.num_changed is not None and task.method.descends:
         stop = stop | FixedPoint()(progress.first, progress.last, after)
     return stop

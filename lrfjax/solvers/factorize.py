@@ -75,8 +75,8 @@ def factorize(
             ``Factors`` or a ``Result`` of shapes (..., M, rank) and (..., N, rank). Factors outside
             their set are projected on it, except for frozen columns. With weights, the named starts
             use X with its gaps filled from the means of rows and columns.
-        stop: a stopping rule: ``Stalled``, ``SmallChange``, ``SmallGradient``, ``AnyOf``. Discrete
-            sets also stop where nothing changes.
+        stop: a stopping rule: ``Stalled``, ``SmallChange``, ``SmallGradient``, ``AnyOf``. With
+            discrete sets, methods that descend also stop where nothing changes.
         record: names of the optional fields of ``History`` to keep, or a ``Record``; None keeps all
             scalars. Static.
         num_iters: largest number of sweeps; static.

@@ -117,7 +117,10 @@ class SmallGradient(Stop):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class FixedPoint(Stop):
-    """Stop when no integer has changed, nor scale and offset. Discrete sets always stop there."""
+    """Stop when no integer has changed, nor scale and offset.
+
+    With discrete sets, methods that descend always stop there.
+    """
 
     is_relative: ClassVar[bool] = True
 
