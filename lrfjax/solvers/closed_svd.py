@@ -50,7 +50,7 @@ def _solve_svd(
         scale = lax.stop_gradient(power_of_two_near(x))
         x = x / scale
         u, s, v = decompose(x)
-        live = jnp.arange(s.shape[0]) < rank
+        live = jnp.arange(s.shape[0], dtype=jnp.int32) < rank
         root = safe_sqrt(jnp.where(live, s, 0))
         factors = Factors(u * root, v * root)
         value = sum_of_squares(x.T - contract(factors.v, factors.u, 1, 1), shards)

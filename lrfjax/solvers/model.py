@@ -47,7 +47,7 @@ class FactorModel:
         self, factor: Array, rank: Array | int, penalties: tuple[Penalty, ...], name: str
     ) -> Array:
         total = jnp.zeros((), factor.dtype)
-        columns = jnp.arange(factor.shape[0])
+        columns = jnp.arange(factor.shape[0], dtype=jnp.int32)
         for penalty in penalties:
             values = jax.vmap(getattr(penalty, name))(factor, columns)
             total = total + jnp.sum(jnp.where(columns < rank, values, 0))
@@ -71,7 +71,7 @@ class FactorModel:
         if not self.penalties:
             zero = jnp.zeros((), factor.dtype)
             return zero, zero
-        parts = jax.vmap(self.bound)(factor, jnp.arange(factor.shape[0]))
+        parts = jax.vmap(self.bound)(factor, jnp.arange(factor.shape[0], dtype=jnp.int32))
         l1, l2 = (part[:, None] if jnp.ndim(part) == 1 else part for part in parts)
         return l1, l2
 
@@ -168,7 +168,7 @@ class Model:
 
     def project(self, state: State, rank: Array | int) -> State:
         """Return the feasible state nearest to ``state``, its rows from ``rank`` on zero."""
-        live = jnp.arange(state.ut.shape[0])[:, None] < rank
+        live = jnp.arange(state.ut.shape[0], dtype=jnp.int32)[:, None] < rank
         ut, vt = (
             jnp.where(live, side.project(factor), 0)
             for side, factor in zip(self.sides, (state.ut, state.vt), strict=True)

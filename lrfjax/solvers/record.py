@@ -203,7 +203,7 @@ def without_changes(entry: History) -> History:
 
 def _bound_share(state: State, rank: Array | int, model: Model) -> Array:
     ut, vt = state.ut, state.vt
-    live = jnp.arange(ut.shape[0])[:, None] < rank
+    live = jnp.arange(ut.shape[0], dtype=jnp.int32)[:, None] < rank
     hits = sum(
         jnp.sum(c.at_bound(f) & live) for c, f in zip(model.constraints, (ut, vt), strict=True)
     )

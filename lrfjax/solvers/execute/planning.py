@@ -154,8 +154,9 @@ def plan_call(
     is_plain = not is_weighted and not fixed_length and is_whole and is_local
     kernel = kernel_for(x.dtype, bucket, model) if is_plain else "xla"
     plan = solving.Plan(bucket, num_restarts, schedule, kernel, layout)
-    # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately.
-    live: Any = np.int32(rank) if checks.is_concrete(rank) else rank
+    # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately. All
+    # indices are int32, so that none meets another dtype under strict promotion.
+    live: Any = np.int32(rank) if checks.is_concrete(rank) else rank.astype(np.int32)
     parts = solving.Parts(live, model, method, stop, checked)
     if layout is not None:
         weights = layout.put(weights, layout.rows, layout.columns)

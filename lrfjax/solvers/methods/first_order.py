@@ -122,7 +122,7 @@ class FirstOrder(Method):
 
     def step(self, problem: Problem, model: Model, memory: Memory, rank: Array | int) -> Memory:
         """Make one step of the optimizer."""
-        live = jnp.arange(memory.state.ut.shape[0])[:, None] < rank
+        live = jnp.arange(memory.state.ut.shape[0], dtype=jnp.int32)[:, None] < rank
         normaliser = _normaliser(problem, model)
 
         def loss(params: _Pair) -> Array:

@@ -35,7 +35,7 @@ def move_pairs(products: Array, gram: Array, factor: Array, sub: Subproblem) -> 
     Returns:
         The moved factor, shape (R, L).
     """
-    index = jnp.arange(factor.shape[0])[:, None]
+    index = jnp.arange(factor.shape[0], dtype=jnp.int32)[:, None]
     curvature = jnp.diagonal(gram)[:, None]
     model = sub.model
     can_move = index < sub.rank
@@ -61,7 +61,7 @@ def move_pairs(products: Array, gram: Array, factor: Array, sub: Subproblem) -> 
         change = jnp.minimum(up[r], down[r]) + jnp.where(other_step > 0, up, down)
         change = change - 2 * jnp.abs(coupling) + noise + noise[r]
         change = jnp.where((index == r) | (coupling == 0), jnp.inf, change)
-        partner = jnp.argmin(change, axis=0)
+        partner = jnp.argmin(change, axis=0).astype(jnp.int32)
         is_gain = jnp.min(change, axis=0) < 0
         steps = jnp.where(index == r, own_step, jnp.where(index == partner, other_step, 0))
         return factor + jnp.where(is_gain, steps, 0)

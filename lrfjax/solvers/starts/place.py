@@ -43,7 +43,7 @@ def placed(
     """
     centred = x if offset is None else x - offset / unit
     ut, vt = start(centred, size, rank, model)
-    live = jnp.arange(size)[:, None] < rank
+    live = jnp.arange(size, dtype=jnp.int32)[:, None] < rank
     ut, vt = (jnp.where(live, factor * jnp.sqrt(unit), 0) for factor in (ut, vt))
     scale = None
     if model.fit_scale:
@@ -117,8 +117,8 @@ def fill_empty_columns(ut: Array, vt: Array, live: Array) -> tuple[Array, Array]
     """
     strength = jnp.sqrt(jnp.sum(ut * ut, axis=1)) * jnp.sqrt(jnp.sum(vt * vt, axis=1))
     is_full = strength > _NOISE_UNITS * jnp.finfo(ut.dtype).eps * jnp.max(strength)
-    index = jnp.arange(ut.shape[0])
-    source = vt[index % jnp.maximum(jnp.sum(is_full), 1)]
+    index = jnp.arange(ut.shape[0], dtype=jnp.int32)
+    source = vt[index % jnp.maximum(jnp.sum(is_full, dtype=jnp.int32), 1)]
     largest = jnp.max(jnp.abs(source), axis=1, keepdims=True)
     copy = source / jnp.where(largest > 0, largest, 1)
     is_empty = live & ~is_full[:, None]
