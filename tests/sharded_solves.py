@@ -13,11 +13,13 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import lrfjax
-from lrfjax.solvers import bucketed
-from lrfjax.solvers.sharding import shard_batch, shard_rows
+from lrfjax.solvers import presets
+from lrfjax.solvers.execute import solve as solving
+from lrfjax.solvers.execute.sharding import shard_batch, shard_rows
 
 COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
 PROGRAMS = []
+INTEGERS = lrfjax.Model(lrfjax.IntegerBox(-16, 15), lrfjax.IntegerBox(-16, 15))
 
 
 def integers(*shape):
@@ -41,18 +43,18 @@ def solve(x, **options):
 
 def keep_programs():
     """Let sharded solves leave the text of their compiled programs in PROGRAMS."""
-    for name in ("solve", "solve_svd"):
-        inner = getattr(bucketed, name)
+    for module, name in ((solving, "solve"), (presets, "solve_svd")):
+        inner = getattr(module, name)
 
-        def spy(*args, inner=inner, plan=None, layout=None):
-            static = {} if plan is None else {"plan": plan}
+        def spy(*args, inner=inner, **static):
+            layout = static["plan"].layout if "plan" in static else static.get("layout")
             if layout is None:
                 return inner(*args, **static)
-            compiled = inner.lower(*args, **static, layout=layout).compile()
+            compiled = inner.lower(*args, **static).compile()
             PROGRAMS.append(compiled.as_text())
             return compiled(*args)
 
-        setattr(bucketed, name, spy)
+        setattr(module, name, spy)
 
 
 def collectives():
@@ -154,6 +156,33 @@ def one_process():
         compare(mapped(lambda x: lrfjax.svd(x, 3)), whole),
     ]
 
+    def stepped(x):
+        """Two sweeps, entry by entry."""
+        begun = lrfjax.init(x, 3, model=INTEGERS, start=start(*x.shape), num_iters=2)
+        return lrfjax.finish(lrfjax.step(lrfjax.step(begun)))
+
+    def watched(x):
+        """The same, with a callback."""
+        seen = []
+        result = lrfjax.factorize(
+            x, 3, model=INTEGERS, start=start(*x.shape), num_iters=2,
+            callback=lambda sweep, entry, factors: seen.append(sweep),
+        )  # fmt: skip
+        assert seen == [1, 2]
+        return result
+
+    def resumed(x):
+        return lrfjax.resume(solve(x, init=start(*x.shape)), 2)
+
+    for name, whole, place in (("batch", batch, shard_batch), ("rows", rows, shard_rows)):
+        for way in (stepped, watched, resumed):
+            sharded, single = way(place(whole)), way(whole)
+            found[f"{way.__name__} {name}"] = [
+                compare(sharded.factors, single.factors),
+                compare(sharded.history.objective, single.history.objective),
+                lie(sharded, 8),
+            ]
+
     bad = batch.copy()
     bad[3, 5, 7] = np.inf
     found["messages"] = [
@@ -166,7 +195,7 @@ def one_process():
         message(solve, shard_batch(batch), weights=shard_batch(np.where(bad > 9, -1, 1))),
         message(lrfjax.nmf, shard_batch(batch), 3),
         message(mapped, solve),
-        message(mapped, lambda x: lrfjax.factorize_gradient(x, 3)),
+        message(mapped, lambda x: lrfjax.factorize(x, 3, method=lrfjax.FirstOrder())),
     ]
     return found
 

@@ -65,7 +65,7 @@ def test_a_start_and_an_objective_count_as_their_formulas_read():
 
 
 def test_the_sample_of_the_start_is_the_solvers():
-    module = importlib.import_module("lrfjax.solvers.gram_svd")
+    module = importlib.import_module("lrfjax.solvers.starts.gram_svd")
     assert costs.SAMPLE_SIZE == module._SAMPLE_SIZE
 
 
@@ -96,9 +96,15 @@ def test_a_transposed_problem_costs_about_the_same(solver):
 def test_the_passes_counted_are_those_that_nmf_does(shape, monkeypatch):
     told = {}
     module = importlib.import_module("lrfjax.solvers.presets")
-    monkeypatch.setattr(module, "plan_and_solve", lambda *_, **kwargs: told.update(kwargs))
-    lrfjax.nmf(np.ones(shape, np.float32), 4)
-    assert told["num_passes"] == costs.default_passes(*shape)
+    planned = module.plan_call
+
+    def spy(*args, **kwargs):
+        told.update(kwargs)
+        return planned(*args, **{**kwargs, "num_iters": 0})
+
+    monkeypatch.setattr(module, "plan_call", spy)
+    lrfjax.nmf(np.ones(shape, np.float32), 4, record=())
+    assert told["method"] == lrfjax.Extrapolated(lrfjax.BCD(costs.default_passes(*shape)))
 
 
 def test_a_floor_is_what_binds_at_the_faster_copy():

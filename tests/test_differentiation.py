@@ -1,5 +1,7 @@
 """Derivatives through the solvers of real factors, and none through integers."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,18 +16,31 @@ START = lrfjax.Factors(
     np.random.default_rng(1).random((14, 3)), np.random.default_rng(2).random((9, 3))
 )
 COMMON = {"num_iters": 4, "fixed_length": True, "record": ()}
+NMF = lrfjax.Model(lrfjax.NonNegative(), lrfjax.NonNegative())
+PENALISED = lrfjax.FactorModel(penalties=(lrfjax.L1(0.001), lrfjax.L2(0.01)))
+# The passes of nmf for this shape.
+ACCELERATED = lrfjax.Extrapolated(lrfjax.BCD((2, 3)))
 SOLVERS = {
-    "nmf": lambda x: lrfjax.nmf(x, 3, **COMMON),
-    "plain HALS": lambda x: lrfjax.nmf(
-        x, 3, accelerate=False, num_passes=1, init=START, **COMMON
+    "nmf": lambda x: lrfjax.factorize(
+        x, 3, model=NMF, method=ACCELERATED, start="nndsvd", **COMMON
     ),
+    "plain HALS": lambda x: lrfjax.factorize(x, 3, model=NMF, start=START, **COMMON),
     "real": lambda x: lrfjax.factorize(x, 3, **COMMON),
     "weights and penalties": lambda x: lrfjax.factorize(
-        x, 3, init=START, weights=np.sqrt(X), l2=0.01, l1=0.001, **COMMON
+        x, 3, model=lrfjax.Model(PENALISED, PENALISED), start=START, weights=np.sqrt(X), **COMMON
     ),
     "semi-NMF with an offset": lambda x: lrfjax.factorize(
-        x, 3, constraints=(lrfjax.NonNegative(), lrfjax.Real()), fit_offset=True, init=START,
-        **COMMON,
+        x, 3, model=lrfjax.Model(lrfjax.NonNegative(), fit_offset=True), start=START, **COMMON
+    ),
+    "Kullback-Leibler": lambda x: lrfjax.factorize(
+        x, 3, model=replace(NMF, loss=lrfjax.KullbackLeibler()), start=START, **COMMON
+    ),
+    "multiplicative": lambda x: lrfjax.factorize(
+        x, 3, model=replace(NMF, loss=lrfjax.KullbackLeibler()), start=START,
+        method=lrfjax.Multiplicative(), **COMMON,
+    ),
+    "first order": lambda x: lrfjax.factorize(
+        x, 3, model=NMF, start=START, method=lrfjax.FirstOrder(), **COMMON
     ),
 }  # fmt: skip
 
@@ -62,7 +77,7 @@ def test_a_perfect_fit_has_a_finite_gradient():
     start = lrfjax.Factors(np.array([[1.0], [2], [3]]), np.array([[4.0], [1], [2]]))
 
     def objective(x):
-        return lrfjax.nmf(x, 1, init=start, **COMMON).history.objective[-1]
+        return lrfjax.factorize(x, 1, model=NMF, start=start, **COMMON).history.objective[-1]
 
     assert np.allclose(jax.grad(objective)(x), 0, atol=1e-4)
 
@@ -73,7 +88,7 @@ def test_a_row_of_zeros_has_a_slope():
     start = lrfjax.Factors(u, START.v[:, :1])
 
     def entry(x):
-        return lrfjax.factorize(x, 1, init=start, **COMMON).factors.u[2, 0]
+        return lrfjax.factorize(x, 1, start=start, **COMMON).factors.u[2, 0]
 
     with jax.enable_x64(True):
         gradient = np.asarray(jax.grad(entry)(x))
@@ -102,7 +117,7 @@ def test_second_derivatives_match_differences_of_gradients():
     start = lrfjax.Factors(START.u[:5, :2], START.v[:4, :2])
 
     def objective(x):
-        return lrfjax.factorize(x, 2, init=start, **few).history.relative_error[-1]
+        return lrfjax.factorize(x, 2, start=start, **few).history.relative_error[-1]
 
     with jax.enable_x64(True):
         hessian = np.asarray(jax.hessian(objective)(x))
@@ -115,15 +130,15 @@ def test_second_derivatives_match_differences_of_gradients():
 
 def test_a_fixed_length_does_the_same_sweeps():
     x = X.astype(np.float32)
-    for accelerate in (False, True):
-        common = {"num_iters": 8, "accelerate": accelerate, "record": ()}
-        loose = lrfjax.nmf(x, 3, **common)
-        fixed = lrfjax.nmf(x, 3, fixed_length=True, **common)
+    for method in (lrfjax.BCD((2, 3)), ACCELERATED):
+        common = {"model": NMF, "method": method, "start": "nndsvd", "num_iters": 8, "record": ()}
+        loose = lrfjax.factorize(x, 3, **common)
+        fixed = lrfjax.factorize(x, 3, fixed_length=True, **common)
         assert np.allclose(loose.history.objective, fixed.history.objective, rtol=1e-5)
         assert int(fixed.status) == lrfjax.Status.ITERATION_LIMIT
     # Padded columns stay empty where zero is not feasible.
     box = lrfjax.Box(np.float32(1), np.float32(2))
-    traced = jax.jit(lambda r: lrfjax.factorize(x, r, constraints=(box, box), **COMMON))(2)
+    traced = jax.jit(lambda r: lrfjax.factorize(x, r, model=lrfjax.Model(box, box), **COMMON))(2)
     assert not np.any(np.asarray(traced.factors.u[:, 2:]))
 
 

@@ -9,8 +9,8 @@ import scipy.linalg  # noqa: F401 (loads the library that JAX uses)
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import lrfjax
-from lrfjax.solvers import bucketed
-from lrfjax.solvers.lapack_threads import one_lapack_thread
+from lrfjax.solvers.execute import solve as solving
+from lrfjax.solvers.execute.lapack_threads import one_lapack_thread
 
 pytestmark = pytest.mark.unoptimized
 
@@ -39,7 +39,7 @@ def _run(function):
     thread.join()
 
 
-@pytest.mark.parametrize("name", ["imf", "svd", "truncated_svd", "factorize_gradient"])
+@pytest.mark.parametrize("name", ["imf", "svd", "truncated_svd", "factorize", "init"])
 def test_the_limit_holds_while_a_solver_runs_and_ends_with_it(name, monkeypatch):
     seen = []
     block = jax.block_until_ready
@@ -59,7 +59,7 @@ def test_a_solver_that_fails_ends_the_limit(monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(bucketed, "solve", broken)
+    monkeypatch.setattr(solving, "solve", broken)
     before = _threads()
     with pytest.raises(RuntimeError, match="no memory"):
         lrfjax.imf(X, 3)

@@ -110,6 +110,16 @@ def test_batch_and_rows_on_a_mesh_of_explicit_axes_with_weights(found):
     ]
 
 
+@pytest.mark.parametrize("way", ["stepped", "watched", "resumed"])
+def test_solves_in_parts_lie_as_whole_ones(found, way):
+    lies = {
+        "batch": [["batch", None, None], ["batch", None, None], ["batch", None]],
+        "rows": [["rows", None], [None, None], [None]],
+    }
+    for name, expected in lies.items():
+        assert found[f"{way} {name}"] == [True, True, expected]
+
+
 def test_explicit_axes_inside_jit(found):
     is_same, lies = found["explicit in jit"]
     assert is_same

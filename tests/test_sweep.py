@@ -16,6 +16,7 @@ pytestmark = pytest.mark.unoptimized
 
 # Luma of 48 patches: ranks 1, 3, 7, which a single call pads to 8 and a sweep up to 40 to 32.
 QUALITIES = [0, 6, 15]
+INTEGERS = lrfjax.Model(lrfjax.IntegerBox(-16, 15), lrfjax.IntegerBox(-16, 15))
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def _parts(*results):
 def test_padded_columns_change_no_integer(luma_matrix):
     x = luma_matrix[:20, :16]
     plain = lrfjax.imf(x, 3, num_iters=4)
-    padded = lrfjax.imf(x, 3, num_iters=4, max_rank=11)
+    padded = lrfjax.factorize(x, 3, model=INTEGERS, num_iters=4, max_rank=11)
     for part, same in _parts(padded, plain):
         assert part.shape == (len(same), 11)
         assert not np.any(part[:, 3:])
@@ -149,9 +150,9 @@ def test_padded_columns_change_no_integer(luma_matrix):
 
 def test_padded_columns_change_nonnegative_factors_by_rounding_only(luma_matrix):
     x = luma_matrix[:20, :16]
-    settings = {"num_iters": 20, "accelerate": False, "num_passes": 1}
-    plain = lrfjax.nmf(x, 3, **settings)
-    padded = lrfjax.nmf(x, 3, max_rank=11, **settings)
+    model = lrfjax.Model(lrfjax.NonNegative(), lrfjax.NonNegative())
+    plain = lrfjax.nmf(x, 3, num_iters=20, method=lrfjax.BCD())
+    padded = lrfjax.factorize(x, 3, model=model, start="nndsvd", num_iters=20, max_rank=11)
     for part, same in _parts(padded, plain):
         assert part.shape == (len(same), 11)
         assert not np.any(part[:, 3:])
@@ -160,17 +161,19 @@ def test_padded_columns_change_nonnegative_factors_by_rounding_only(luma_matrix)
 
 def test_ranks_up_to_max_rank_share_a_program(luma_matrix, compilations):
     x = luma_matrix[:20, :16]
-    lrfjax.imf(x, 1, num_iters=4, max_rank=11)
+
+    def error(rank):
+        result = lrfjax.factorize(x, rank, model=INTEGERS, num_iters=4, max_rank=11)
+        return np.asarray(result.history.relative_error)[-1]
+
+    error(1)
     before = compilations.count
-    errors = [
-        np.asarray(lrfjax.imf(x, rank, num_iters=4, max_rank=11).history.relative_error)[-1]
-        for rank in (1, 5, 11)
-    ]
+    errors = [error(rank) for rank in (1, 5, 11)]
     assert compilations.count == before
     assert errors[0] > errors[1] > errors[2]
 
 
-@pytest.mark.parametrize("solver", [lrfjax.imf, lrfjax.nmf])
+@pytest.mark.parametrize("model", [INTEGERS, lrfjax.Model()], ids=["integers", "real"])
 @pytest.mark.parametrize(
     ("rank", "max_rank", "message"),
     [
@@ -180,14 +183,14 @@ def test_ranks_up_to_max_rank_share_a_program(luma_matrix, compilations):
         (0, 4, "rank .* between 1 and 4, got 0"),
     ],
 )
-def test_impossible_ranks_are_named(solver, rank, max_rank, message):
+def test_impossible_ranks_are_named(model, rank, max_rank, message):
     with pytest.raises(InputError, match=message):
-        solver(np.ones((20, 16), np.float32), rank, max_rank=max_rank)
+        lrfjax.factorize(np.ones((20, 16), np.float32), rank, model=model, max_rank=max_rank)
 
 
 def test_max_rank_is_an_integer():
     with pytest.raises(InputTypeError, match=r"max_rank .* 4\.5"):
-        lrfjax.imf(np.ones((20, 16), np.float32), 3, max_rank=4.5)
+        lrfjax.factorize(np.ones((20, 16), np.float32), 3, max_rank=4.5)
 
 
 def test_fidelity_is_that_of_the_single_metrics(photo):

@@ -1,5 +1,7 @@
 """jit, vmap, batches, padding and traced arguments change nothing; sweeps compile once a bucket."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,26 +128,42 @@ def test_strict_promotion_and_nan_checks_pass(batch):
 
 def _front_doors():
     start = lrfjax.imf(np.ones(SHAPE), RANK, num_iters=0, record=()).factors
-    mixed = (lrfjax.IntegerBox(np.float32(-5), np.float32(6)), lrfjax.Real())
+    box = lrfjax.IntegerBox(np.float32(-5), np.float32(6))
+    fixed = lrfjax.FactorModel(is_fixed=True)
+    nmf = lrfjax.Model(lrfjax.NonNegative(), lrfjax.NonNegative())
     affine = {"init": "balanced", "fit_scale": True, "fit_offset": True}
     return {
         **SOLVERS,
         "weights": lambda x, rank: lrfjax.imf(
-            x, rank, num_iters=SWEEPS, weights=np.ones(SHAPE), joint_moves=False, **affine
+            x, rank, num_iters=SWEEPS, weights=np.ones(SHAPE), **affine
         ),
         "frozen": lambda x, rank: lrfjax.factorize(
-            x, rank, init=start, frozen=(False, True), constraints=mixed, num_iters=SWEEPS
+            x, rank, start=start, model=lrfjax.Model(box, fixed), num_iters=SWEEPS
         ),
-        "restarts": lambda x, rank: lrfjax.imf(
-            x, rank, num_iters=SWEEPS, num_restarts=2, joint_moves=True, **affine
+        "restarts": lambda x, rank: lrfjax.factorize(
+            x,
+            rank,
+            model=lrfjax.Model(box, box, fit_scale=True, fit_offset=True),
+            method=lrfjax.BCD(joint_moves=True),
+            start="balanced",
+            num_iters=SWEEPS,
+            num_restarts=2,
         ),
-        "gradient": lambda x, rank: lrfjax.factorize_gradient(
-            x, rank, optimizer=OPTIMIZER, num_iters=2
+        "gradient": lambda x, rank: lrfjax.factorize(
+            x, rank, model=nmf, method=lrfjax.FirstOrder(OPTIMIZER), num_iters=2
         ),
+        "divergence": lambda x, rank: lrfjax.factorize(
+            x + 1, rank, model=replace(nmf, loss=lrfjax.KullbackLeibler()), num_iters=2
+        ),
+        "multiplicative": lambda x, rank: lrfjax.factorize(
+            x, rank, model=nmf, method=lrfjax.Multiplicative(), num_iters=2
+        ),
+        "rate": lambda x, rank: lrfjax.imf(x, rank, num_iters=2, rate=4.0),
     }
 
 
-DOORS = ("imf", "nmf", "svd", "weights", "frozen", "restarts", "gradient")
+PARTS = ("divergence", "multiplicative", "rate")
+DOORS = ("imf", "nmf", "svd", "weights", "frozen", "restarts", "gradient", *PARTS)
 
 
 @pytest.mark.parametrize("name", DOORS)
@@ -183,7 +201,7 @@ def test_no_host_callbacks(batch):
 
 
 def test_float64_stays_float64_where_it_is_enabled(batch):
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         x = batch[0].astype(np.float64)
         for solver in SOLVERS.values():
             result = solver(x, RANK)
