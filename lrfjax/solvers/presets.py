@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -277,7 +278,7 @@ def svd(x: Any, rank: int | Array) -> Result:
     x = checks.matrix("x", x)
     limit = min(x.shape[-2:])
     width = padded_width(rank, limit, None, limit)
-    live: Any = np.int32(width) if checks.is_concrete(rank) else rank.astype(np.int32)
+    live: Any = np.int32(width) if checks.is_concrete(rank) else jnp.asarray(rank, jnp.int32)
     if (layout := layout_of(x)) is not None:
         return trim(solve_svd(x, live, layout=layout), width)
     result = solve_svd(flatten_batch(x), live)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -156,7 +157,7 @@ def plan_call(
     plan = solving.Plan(bucket, num_restarts, schedule, kernel, layout)
     # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately. All
     # indices are int32, so that none meets another dtype under strict promotion.
-    live: Any = np.int32(rank) if checks.is_concrete(rank) else rank.astype(np.int32)
+    live: Any = np.int32(rank) if checks.is_concrete(rank) else jnp.asarray(rank, jnp.int32)
     parts = solving.Parts(live, model, method, stop, checked)
     if layout is not None:
         weights = layout.put(weights, layout.rows, layout.columns)

@@ -116,8 +116,8 @@ class Box:
         upper: upper bound, likewise.
     """
 
-    lower: Array | np.ndarray
-    upper: Array | np.ndarray
+    lower: Array | np.ndarray | float
+    upper: Array | np.ndarray | float
 
     is_cone: ClassVar[bool] = False
     is_discrete: ClassVar[bool] = False
@@ -126,12 +126,13 @@ class Box:
 
     def for_column(self, r: Array | int) -> Box:
         """Return the box of column ``r``."""
-        lower, upper = (b if np.ndim(b) == 0 else b[r] for b in (self.lower, self.upper))
+        bounds: tuple[Any, Any] = (self.lower, self.upper)
+        lower, upper = (b if np.ndim(b) == 0 else b[r] for b in bounds)
         return type(self)(lower, upper)
 
     def wider_side(self) -> Array:
         """Return -1 if the box reaches further down than up, else 1; one sign for each bound."""
-        return jnp.where(-self.lower > self.upper, -1.0, 1.0).astype(self.lower.dtype)
+        return jnp.where(-self.lower > self.upper, -1.0, 1.0).astype(jnp.result_type(self.lower))
 
     def reach(self) -> Array:
         """Return the largest magnitude in the box, over all columns."""
