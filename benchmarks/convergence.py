@@ -31,23 +31,29 @@ starts were chosen on kodim01 to kodim12; the photographs are a check on other i
 
 RANKS: tuple[int, ...] = (4, 8, 16, 32)
 PUBLISHED = "published"
-AFFINE = {"init": "balanced", "fit_scale": True, "fit_offset": True}
+BOX = lrfjax.IntegerBox(-16, 15)
+BALANCED: dict[str, Any] = {"model": lrfjax.Model(BOX, BOX), "start": "balanced"}
+AFFINE = {
+    "model": lrfjax.Model(BOX, BOX, fit_scale=True, fit_offset=True),
+    "start": "balanced",
+}
+JOINT = {"method": lrfjax.BCD(joint_moves=True)}
 VARIANTS: dict[str, dict[str, Any]] = {
-    PUBLISHED: {"init": "svd"},
-    "balanced": {"init": "balanced"},
-    "balanced, 8 starts": {"init": "balanced", "num_restarts": 8},
-    "balanced, joint moves": {"init": "balanced", "joint_moves": True},
+    PUBLISHED: {**BALANCED, "start": "svd"},
+    "balanced": BALANCED,
+    "balanced, 8 starts": {**BALANCED, "num_restarts": 8},
+    "balanced, joint moves": {**BALANCED, **JOINT},
     "affine": AFFINE,
     "affine, 3 starts": {**AFFINE, "num_restarts": 3},
     "affine, 8 starts": {**AFFINE, "num_restarts": 8},
-    "affine, joint moves": {**AFFINE, "joint_moves": True},
-    "affine, 3 passes a sweep": {**AFFINE, "num_passes": 3},
+    "affine, joint moves": {**AFFINE, **JOINT},
+    "affine, 3 passes a sweep": {**AFFINE, "method": lrfjax.BCD(num_passes=3)},
     "affine, 100 sweeps": {**AFFINE, "num_iters": 100},
 }
-JOINT = {**AFFINE, "joint_moves": True, "num_iters": 60}
+LONG_JOINT = {**AFFINE, **JOINT, "num_iters": 60}
 SLOW_VARIANTS: dict[str, dict[str, Any]] = {
-    "affine, joint moves, 60 sweeps": JOINT,
-    "affine, joint moves, 60 sweeps, 8 starts": {**JOINT, "num_restarts": 8},
+    "affine, joint moves, 60 sweeps": LONG_JOINT,
+    "affine, joint moves, 60 sweeps, 8 starts": {**LONG_JOINT, "num_restarts": 8},
 }
 DRAWN = {
     PUBLISHED: "published start",
@@ -61,7 +67,7 @@ DRAWN = {
 def solve(x: np.ndarray, rank: int, settings: dict[str, Any]) -> lrfjax.Result:
     """Return the result of a variant; the history keeps its two ends."""
     settings = {"num_iters": 10, **settings}
-    return lrfjax.imf(x, rank, record_every=settings["num_iters"], **settings)
+    return lrfjax.factorize(x, rank, record_every=settings["num_iters"], **settings)
 
 
 def final_error(x: np.ndarray, rank: int, settings: dict[str, Any]) -> float:
@@ -135,7 +141,7 @@ def draw(
     results, times = {}, {}
     for name in [name for name in DRAWN if name in variants]:
         label, settings = DRAWN[name], variants[name]
-        results[label] = lrfjax.imf(x, rank, num_iters=30, **settings)
+        results[label] = lrfjax.factorize(x, rank, num_iters=30, **settings)
 
         def solve_for(n: int, settings: dict[str, Any] = settings) -> lrfjax.Result:
             return solve(x, rank, {**settings, "num_iters": n})

@@ -41,12 +41,17 @@ def from_patches(patches: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def fill(patches: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
     """Return a fit of the patches for each method."""
-    common: dict[str, Any] = {"weights": known, "l2": PENALTY, "num_iters": NUM_ITERS}
-    affine: dict[str, Any] = {"init": "balanced", "fit_scale": True, "fit_offset": True}
+    common: dict[str, Any] = {"weights": known, "num_iters": NUM_ITERS}
+    integers, real = (
+        lrfjax.FactorModel(entries, (lrfjax.L2(PENALTY),))
+        for entries in (lrfjax.IntegerBox(-16, 15), lrfjax.Real())
+    )
+    affine = lrfjax.Model(integers, integers, fit_scale=True, fit_offset=True)
+    centred = lrfjax.Model(real, real, fit_offset=True)
     results = {
-        "IMF": lrfjax.imf(patches, RANK, **common, **affine),
-        "NMF": lrfjax.nmf(patches, RANK, **common),
-        REAL: lrfjax.factorize(patches, RANK, **common, init="balanced", fit_offset=True),
+        "IMF": lrfjax.factorize(patches, RANK, model=affine, start="balanced", **common),
+        "NMF": lrfjax.nmf(patches, RANK, l2=PENALTY, **common),
+        REAL: lrfjax.factorize(patches, RANK, model=centred, start="balanced", **common),
     }
     mean = np.nanmean(np.where(known, patches, np.nan), axis=1, keepdims=True)
     fits = {BASELINE: np.broadcast_to(mean, patches.shape)}

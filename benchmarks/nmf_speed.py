@@ -31,7 +31,7 @@ RANKS: tuple[int, ...] = (8, 16, 32)
 PEER_ITERS, MAX_SWEEPS = 200, 400
 VARIANTS: dict[str, dict[str, Any]] = {
     "nmf": {},
-    "plain HALS": {"accelerate": False, "num_passes": 1},
+    "plain HALS": {"method": lrfjax.BCD()},
 }
 
 
