@@ -131,8 +131,11 @@ def check_constraint(name: str, constraint: Any, dtype: Any) -> Constraint:
     if isinstance(constraint, Sparse):
         base = check_constraint(name, constraint.base, dtype)
         rows = max((np.size(leaf) for leaf in jax.tree.leaves(base)), default=1)
-        if checks.is_concrete(base) and np.any(np.asarray(base.project(jnp.zeros((rows, 1))))):
-            raise InputError(f"{name} must have zero in the base of Sparse, got {constraint!r}")
+        if checks.is_concrete(base):
+            with jax.ensure_compile_time_eval():  # also while a caller's jit traces
+                nearest_to_zero = np.asarray(base.project(jnp.zeros((rows, 1))))
+            if np.any(nearest_to_zero):
+                raise InputError(f"{name} must have zero in the base of Sparse, got {constraint!r}")
         constraint = replace(constraint, base=base)
     # Integer bounds become floats, like the factors.
     return jax.tree.map(

@@ -130,7 +130,8 @@ class BetaDivergence(Loss):
             if not checks.is_concrete(leaves):
                 continue
             rows = max((np.size(leaf) for leaf in leaves), default=1)
-            lowest = np.asarray(constraint.project(jnp.full((rows, 1), -math.inf)))
+            with jax.ensure_compile_time_eval():  # also while a caller's jit traces
+                lowest = np.asarray(constraint.project(jnp.full((rows, 1), -math.inf)))
             if not np.all(lowest >= 0):
                 raise InputError(f"{self!r} needs sets of non-negative numbers, got {constraint!r}")
 
