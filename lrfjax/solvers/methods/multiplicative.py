@@ -45,8 +45,10 @@ class Multiplicative(Method):
     """
 
     def check(self, model: Model, is_weighted: bool) -> None:
-        """Raise InputError for other losses, sets or penalties."""
+        """Raise InputError for other losses, sets or penalties, or an affine model."""
         loss = _divergence(model)
+        if model.fit_scale or model.fit_offset:
+            raise InputError(f"{self!r} fits no scale or offset, got fit_scale or fit_offset")
         if any(not isinstance(c, NonNegative) for c in model.constraints):
             raise InputError(f"{self!r} needs NonNegative factors, got {model.constraints!r}")
         allowed = {2.0: (L1, L2), 1.0: (L1,)}.get(loss.beta, ())
@@ -77,6 +79,8 @@ class Multiplicative(Method):
             # The slope of the squared error is twice that of the divergence.
             share = 1.0 if model.is_squared else 2.0
             plus = plus + share * (l1 + l2 * factor)
+            # Q is negative for negative X; the majoriser is then least at zero.
+            minus = jnp.maximum(minus, 0)
             ratio = jnp.where(plus > 0, minus / jnp.where(plus > 0, plus, 1), 1)
             new = factor * (ratio if loss.exponent == 1 else ratio**loss.exponent)
             return side.kept(factor, new)
