@@ -18,6 +18,7 @@ from lrfjax.solvers import record as records
 from lrfjax.solvers.losses.loss import Loss
 from lrfjax.solvers.methods.method import Method
 from lrfjax.solvers.model import FactorModel, Model
+from lrfjax.solvers.penalties.entropy import BitCosts
 from lrfjax.solvers.penalties.penalty import Penalty, is_off
 from lrfjax.solvers.record import Record
 from lrfjax.solvers.sets.boxes import Box, IntegerBox
@@ -100,6 +101,9 @@ def _check_side(
         if is_off(penalty):
             continue
         fitted = _with_array_leaves("penalties", penalty.fitted_to(constraint), dtype)
+        rows = np.shape(fitted.costs)[:-1] if isinstance(fitted, BitCosts) else ()
+        if rows not in ((), (width,)):
+            raise InputError(f"costs must have one row for each of {width} columns, got {rows[0]}")
         growth = np.asarray(other_length, dtype) if fitted.grows_with_data else None
         penalties.append(fitted if growth is None else fitted.scaled(growth))
     pad = partial(_pad_column_values, width=width, bucket=bucket)
@@ -214,10 +218,14 @@ def _check_answer(stop: Stop, fields: tuple[str, ...], dtype: Any) -> None:
     number, count = jax.ShapeDtypeStruct((), dtype), jax.ShapeDtypeStruct((), np.int32)
     optional = {f: count if f == "num_changed" else number for f in fields if f != "factors"}
     entry = History(count, number, number, **optional)  # type: ignore[arg-type]
-    answer = jax.eval_shape(lambda stop, *entries: stop(*entries), stop, entry, entry, entry)
-    kind = (getattr(answer, "shape", None), getattr(answer, "dtype", None))
-    if kind != ((), np.bool_):
-        raise InputTypeError(f"stop must return a boolean scalar, got {answer} from {stop!r}")
+
+    def ask(rule: Stop, *entries: History) -> None:
+        answer = rule(*entries)
+        kind = (np.shape(answer), getattr(answer, "dtype", type(answer)))
+        if kind not in (((), np.bool_), ((), bool)):
+            raise InputTypeError(f"stop must return a boolean scalar, got {answer!r} from {stop!r}")
+
+    jax.eval_shape(ask, stop, entry, entry, entry)
 
 
 def check_record(record: Any, model: Model) -> Record:
@@ -233,8 +241,14 @@ def check_record(record: Any, model: Model) -> Record:
         checks.one_of("record", field, (*records.ALWAYS, *records.RECORDABLE))
         if not records.makes_sense(field, model):
             raise InputError(f"record names {field!r}, which does not apply to these constraints")
+    if not isinstance(record.own, Sequence):
+        raise InputTypeError(
+            f"record.own must be pairs of a name and a function, got {record.own!r}"
+        )
     for pair in record.own:
         is_pair = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
         if not is_pair or not callable(pair[1]):
             raise InputTypeError(f"record.own must be pairs of a name and a function, got {pair!r}")
+    if len({name for name, _ in record.own}) < len(record.own):
+        raise InputError(f"record.own must have different names, got {record.own!r}")
     return Record(tuple(f for f in records.RECORDABLE if f in fields), tuple(record.own))

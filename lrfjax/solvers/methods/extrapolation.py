@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lrfjax.errors import InputError
+from lrfjax.errors import InputError, InputTypeError
 from lrfjax.solvers.methods.bcd import BCD
 from lrfjax.solvers.methods.method import Method
 from lrfjax.solvers.model import Model
@@ -72,7 +72,16 @@ class Extrapolated(Method):
     descends: ClassVar[bool] = True
 
     def check(self, model: Model, is_weighted: bool) -> None:
-        """Raise InputError for discrete sets, and what the method itself refuses."""
+        """Raise InputError for discrete sets, and what the method itself refuses.
+
+        Raises:
+            InputError: also for a method with a memory.
+            InputTypeError: no method.
+        """
+        if not isinstance(self.method, Method):
+            raise InputTypeError(f"Extrapolated needs a Method, got {self.method!r}")
+        if type(self.method).sweep is Method.sweep:
+            raise InputError(f"Extrapolated needs a method without a memory, got {self.method!r}")
         if model.is_discrete:
             raise InputError(f"{self!r} needs continuous sets, got {model.constraints!r}")
         self.method.check(model, is_weighted)
