@@ -1,5 +1,8 @@
 """Every impossible argument is refused by name and value, before any work."""
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ import pytest
 import lrfjax
 from lrfjax.codec.accounting import account
 from lrfjax.evaluation.describe import describe
+from lrfjax.solvers.execute import solve as solving
+from lrfjax.solvers.execute import stepping
 
 X = np.arange(12.0).reshape(4, 3)
 IMAGE = np.zeros((16, 16, 3), np.uint8)
@@ -91,6 +96,508 @@ def test_matrices_and_ranks(solver, x, rank, error, message):
 def test_solver_settings(params, error, message):
     with pytest.raises(error, match=message):
         lrfjax.imf(X, 2, **params)
+
+
+X_PLUS = X + 1
+BOX = lrfjax.IntegerBox(-2, 2)
+NON_NEGATIVE = lrfjax.NonNegative()
+INTEGERS = lrfjax.Model(BOX, BOX)
+KL = lrfjax.KullbackLeibler()
+START = lrfjax.Factors(np.ones((4, 2)), np.ones((3, 2)))
+
+
+def _nmf(loss):
+    return lrfjax.Model(NON_NEGATIVE, NON_NEGATIVE, loss)
+
+
+def _penalised(*penalties, constraint=BOX):
+    return lrfjax.Model(lrfjax.FactorModel(constraint, penalties))
+
+
+@dataclass(frozen=True)
+class UnknownPenalty(lrfjax.Penalty):
+    pass
+
+
+@dataclass(frozen=True)
+class UnknownLoss(lrfjax.Loss):
+    pass
+
+
+@dataclass(frozen=True)
+class UnknownStop(lrfjax.Stop):
+    pass
+
+
+@dataclass(frozen=True)
+class UnknownMethod(lrfjax.Method):
+    pass
+
+
+@dataclass(frozen=True)
+class UnknownStart(lrfjax.Start):
+    pass
+
+
+@dataclass(frozen=True)
+class UnknownSet(lrfjax.Box):
+    pass
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Answer(lrfjax.Stop):
+    """A rule with an answer of its own."""
+
+    answer: Any = field(metadata={"static": True})
+    read: str = field(default="", metadata={"static": True})
+
+    @property
+    def fields(self):
+        return (self.read,) if self.read else ()
+
+    def __call__(self, first, before, after):
+        return self.answer(after)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class HasText(lrfjax.Penalty):
+    """A penalty with a leaf that is no number."""
+
+    text: str = "many"
+
+
+def _costs(*costs, **settings):
+    return _penalised(lrfjax.BitCosts(1.0, costs=np.array(costs), **settings))
+
+
+VALUE, TYPE = lrfjax.InputError, lrfjax.InputTypeError
+BAD_PARTS = {
+    # Models.
+    "model of another kind": ({"model": "nmf"}, TYPE, "model must be a Model, got 'nmf'"),
+    "a set as model": ({"model": BOX}, TYPE, "model must be a Model, got IntegerBox"),
+    "a class as set": ({"model": lrfjax.Model(lrfjax.Real)}, TYPE, "u must be a set.*Real"),
+    "no set": ({"model": lrfjax.Model(BOX, 3)}, TYPE, "v must be a set or a FactorModel, got 3"),
+    "bounds of another rank": (
+        {"model": lrfjax.Model(BOX, lrfjax.IntegerBox(np.array([-1, -2, -3]), 3))},
+        VALUE,
+        r"v must have one value for each of 2 columns, got .*-3",
+    ),
+    "bounds crossed": (
+        {"model": lrfjax.Model(lrfjax.Box(2.0, 1.0))},
+        VALUE,
+        "u must have lower <=",
+    ),
+    "integer bounds crossed": (
+        {"model": lrfjax.Model(BOX, lrfjax.IntegerBox(2, 1))},
+        VALUE,
+        r"v must be \(lower, upper\) with lower <= upper.*2",
+    ),
+    "NaN as bound": (
+        {"model": lrfjax.Model(lrfjax.Box(np.nan, 1.0))},
+        VALUE,
+        "u must have lower <= upper, got .*nan",
+    ),
+    "frozen of another rank": (
+        {"model": lrfjax.Model(lrfjax.FactorModel(frozen=np.ones(3, bool))), "start": START},
+        VALUE,
+        "frozen must have one value for each of 2 columns",
+    ),
+    "frozen without booleans": (
+        {"model": lrfjax.Model(lrfjax.FactorModel(frozen=np.ones(2))), "start": START},
+        TYPE,
+        "frozen must be None or an array of bool, got",
+    ),
+    "frozen without factors": (
+        {"model": lrfjax.Model(lrfjax.FactorModel(frozen=np.array([True, False])))},
+        VALUE,
+        "frozen columns need start to be Factors, got SVDStart",
+    ),
+    "is_fixed without factors": (
+        {"model": lrfjax.Model(lrfjax.FactorModel(is_fixed=True))},
+        VALUE,
+        "frozen columns need start to be Factors, got SVDStart",
+    ),
+    "is_fixed that is a number": (
+        {"model": lrfjax.Model(lrfjax.FactorModel(is_fixed=1)), "start": START},
+        TYPE,
+        "is_fixed must be True or False, got 1",
+    ),
+    "fit_scale that is a number": (
+        {"model": lrfjax.Model(BOX, BOX, fit_scale=1)},
+        TYPE,
+        "fit_scale must be True or False, got 1",
+    ),
+    "fit_scale without bounds": (
+        {"model": lrfjax.Model(BOX, fit_scale=True)},
+        VALUE,
+        "fit_scale needs both factors bounded",
+    ),
+    "fit_scale of a divergence": (
+        {"model": lrfjax.Model(BOX, BOX, KL, fit_scale=True)},
+        VALUE,
+        "fit_scale and fit_offset need the squared error, got KullbackLeibler",
+    ),
+    "fit_offset of a divergence": (
+        {"model": lrfjax.Model(NON_NEGATIVE, NON_NEGATIVE, KL, fit_offset=True)},
+        VALUE,
+        "fit_scale and fit_offset need the squared error, got KullbackLeibler",
+    ),
+    # Losses.
+    "a name as loss": ({"model": _nmf("kl")}, TYPE, "loss must be a Loss, got 'kl'"),
+    "a class as loss": ({"model": _nmf(lrfjax.KullbackLeibler)}, TYPE, "loss must be a Loss, got"),
+    "an unregistered loss": ({"model": _nmf(UnknownLoss())}, TYPE, "loss must hold.*UnknownLoss"),
+    "negative X and KullbackLeibler": (
+        {"x": _with(-2), "model": _nmf(KL)},
+        VALUE,
+        "x must be non-negative for KullbackLeibler.*, got an entry of -2",
+    ),
+    "zeros and ItakuraSaito": (
+        {"x": X, "model": _nmf(lrfjax.ItakuraSaito())},
+        VALUE,
+        "x must be positive for ItakuraSaito.*, got an entry of 0",
+    ),
+    "Real and KullbackLeibler": (
+        {"model": lrfjax.Model(NON_NEGATIVE, loss=KL)},
+        VALUE,
+        r"KullbackLeibler\(.*\) needs sets of non-negative numbers, got Real",
+    ),
+    "a box below zero and KullbackLeibler": (
+        {"model": lrfjax.Model(BOX, NON_NEGATIVE, KL)},
+        VALUE,
+        "needs sets of non-negative numbers, got IntegerBox",
+    ),
+    # Penalties.
+    "a penalty instead of a tuple": (
+        {"model": lrfjax.Model(lrfjax.FactorModel(penalties=lrfjax.L1(0.1)))},
+        TYPE,
+        r"penalties must be a tuple, got L1\(weight=0.1\)",
+    ),
+    "a number as penalty": (
+        {"model": _penalised(0.1)},
+        TYPE,
+        "penalties must be a Penalty, got 0.1",
+    ),
+    "a negative weight": (
+        {"model": _penalised(lrfjax.L2(-0.5))},
+        VALUE,
+        "the weight of L2 must be at least 0.0, got -0.5",
+    ),
+    "NaN as weight": (
+        {"model": _penalised(lrfjax.L1(np.nan))},
+        VALUE,
+        "the weight of L1 must be at least 0.0, got nan",
+    ),
+    "text as weight": ({"model": _penalised(lrfjax.L1("a"))}, TYPE, "penalties must hold.*'a'"),
+    "two weights": (
+        {"model": _penalised(lrfjax.L1(np.ones(2)))},
+        TYPE,
+        "the weight of L1 must be a real number",
+    ),
+    "an unregistered penalty": (
+        {"model": _penalised(UnknownPenalty(1.0))},
+        TYPE,
+        r"registered with jax.tree_util.register_dataclass, got .*UnknownPenalty\(weight=1.0\)",
+    ),
+    "a penalty with text": ({"model": _penalised(HasText(1.0))}, TYPE, "penalties.*'many'"),
+    "l1 of levels without zero": (
+        {"model": _penalised(lrfjax.L1(0.1), constraint=lrfjax.Levels([-1, 1]))},
+        VALUE,
+        "l1 must be 0 for levels.*, got 0.1",
+    ),
+    "bits of real numbers": (
+        {"model": _penalised(lrfjax.Entropy(1.0), constraint=lrfjax.Real())},
+        VALUE,
+        "rate needs IntegerBox with concrete bounds, got Real",
+    ),
+    "bits of too many integers": (
+        {"model": _penalised(lrfjax.Entropy(1.0), constraint=lrfjax.IntegerBox(0, 5000))},
+        VALUE,
+        "rate needs bounds of at most 4096 integers, got 5001",
+    ),
+    "negative costs": ({"model": _costs(1, 2, -3, 2, 1)}, VALUE, "costs.*non-negative, got -3"),
+    "infinite costs": ({"model": _costs(1, 2, np.inf, 2, 1)}, VALUE, "costs must be finite"),
+    "costs of the wrong length": (
+        {"model": _costs(1, 2, 1)},
+        VALUE,
+        r"costs must have one entry for each of 5 integers, got shape \(3,\)",
+    ),
+    "no costs": (
+        {"model": _penalised(lrfjax.BitCosts(1.0))},
+        TYPE,
+        "costs must hold real numbers",
+    ),
+    "costs of too many columns": (
+        {"model": _penalised(lrfjax.BitCosts(1.0, costs=np.ones((3, 5))))},
+        VALUE,
+        "costs must have one row for each of 2 columns, got 3",
+    ),
+    # Methods.
+    "a name as method": ({"method": "bcd"}, TYPE, "method must be a Method, got 'bcd'"),
+    "a class as method": ({"method": lrfjax.BCD}, TYPE, "method must be a Method, got <class"),
+    "an unregistered method": ({"method": UnknownMethod()}, TYPE, "method.*UnknownMethod"),
+    "Multiplicative with integers": (
+        {"model": INTEGERS, "method": lrfjax.Multiplicative()},
+        VALUE,
+        r"Multiplicative\(\) needs NonNegative factors, got .*IntegerBox",
+    ),
+    "Multiplicative with Real": (
+        {"method": lrfjax.Multiplicative()},
+        VALUE,
+        r"Multiplicative\(\) needs NonNegative factors, got .*Real",
+    ),
+    "Multiplicative with an offset": (
+        {
+            "model": lrfjax.Model(NON_NEGATIVE, NON_NEGATIVE, fit_offset=True),
+            "method": lrfjax.Multiplicative(),
+        },
+        VALUE,
+        "Multiplicative.* fits no .*offset",
+    ),
+    "Extrapolated with integers": (
+        {"model": INTEGERS, "method": lrfjax.Extrapolated(lrfjax.BCD())},
+        VALUE,
+        "Extrapolated.* needs continuous sets, got .*IntegerBox",
+    ),
+    "Extrapolated twice": (
+        {"method": lrfjax.Extrapolated(lrfjax.Extrapolated())},
+        VALUE,
+        "Extrapolated.* needs a method without a memory",
+    ),
+    "Extrapolated first order": (
+        {"method": lrfjax.Extrapolated(lrfjax.FirstOrder())},
+        VALUE,
+        "Extrapolated.* needs a method without a memory",
+    ),
+    "Extrapolated without a method": (
+        {"method": lrfjax.Extrapolated("bcd")},
+        TYPE,
+        "Extrapolated needs a Method|method must.*'bcd'",
+    ),
+    "joint moves of real factors": (
+        {"method": lrfjax.BCD(joint_moves=True)},
+        VALUE,
+        "joint_moves=True needs an integer factor",
+    ),
+    "joint moves and weights": (
+        {"model": INTEGERS, "method": lrfjax.BCD(joint_moves=True), "weights": np.ones((4, 3))},
+        VALUE,
+        "joint_moves=True does not support weights",
+    ),
+    # Starts.
+    "another start": ({"start": "sdv"}, VALUE, "start must be one of 'svd'.*got 'sdv'"),
+    "a number as start": ({"start": 3}, TYPE, "start must be one of .*got 3"),
+    "a class as start": ({"start": lrfjax.SVDStart}, TYPE, "start must be one of .*SVDStart"),
+    "an unregistered start": ({"start": UnknownStart()}, TYPE, "start must hold.*UnknownStart"),
+    "a random start without a key": ({"start": "random"}, VALUE, "key must be given with start"),
+    "restarts of an SVD": (
+        {"num_restarts": 2},
+        VALUE,
+        r"num_restarts=2 needs a start that varies, got SVDStart\(\)",
+    ),
+    "restarts of factors": (
+        {"num_restarts": 3, "start": START},
+        VALUE,
+        "num_restarts=3 needs a start that varies, got Factors",
+    ),
+    "restarts of cones": (
+        {"num_restarts": 2, "start": "balanced"},
+        VALUE,
+        "num_restarts=2 .*needs bounds",
+    ),
+    # Stops.
+    "a number as stop": ({"stop": 1e-3}, TYPE, "stop must be a Stop, got 0.001"),
+    "a class as stop": ({"stop": lrfjax.Stalled}, TYPE, "stop must be a Stop, got <class"),
+    "an unregistered stop": ({"stop": UnknownStop()}, TYPE, "stop must.*UnknownStop"),
+    "a negative tolerance": (
+        {"stop": lrfjax.Stalled(-1.0)},
+        VALUE,
+        "stop must be at least 0.0, got -1",
+    ),
+    "NaN as tolerance": ({"stop": lrfjax.SmallChange(np.nan)}, VALUE, "stop must.*got nan"),
+    "a stop that returns a number": (
+        {"stop": Answer(lambda entry: entry.objective)},
+        TYPE,
+        "stop must return a boolean scalar, got .*float32.* from Answer",
+    ),
+    "a stop that returns nothing": (
+        {"stop": Answer(lambda entry: None)},
+        TYPE,
+        "stop must return a boolean scalar, got None from Answer",
+    ),
+    "a stop that returns two booleans": (
+        {"stop": Answer(lambda entry: np.array([True, False]))},
+        TYPE,
+        r"stop must return a boolean scalar, got .*False.* from Answer",
+    ),
+    "a stop that returns text": (
+        {"stop": Answer(lambda entry: "yes")},
+        TYPE,
+        "stop must return a boolean scalar, got 'yes' from Answer",
+    ),
+    "a stop that reads another field": (
+        {"stop": Answer(lambda entry: entry.objective > 0, "loss")},
+        VALUE,
+        "stop.fields must be one of .*got 'loss'",
+    ),
+    "a gradient of integers": (
+        {"model": INTEGERS, "stop": lrfjax.SmallGradient(0.1)},
+        VALUE,
+        "stop needs 'projected_gradient', which does not apply to these sets: SmallGradient",
+    ),
+    "a number among rules": (
+        {"stop": lrfjax.AnyOf((lrfjax.Stalled(0.1), 3))},
+        TYPE,
+        "stop must hold rules.*3",
+    ),
+    "rules in no tuple": (
+        {"stop": lrfjax.AnyOf(lrfjax.Stalled(0.1))},
+        TYPE,
+        "stop must hold rules",
+    ),
+    "a stop of a fixed length": (
+        {"stop": lrfjax.Stalled(0.1), "fixed_length": True},
+        VALUE,
+        "fixed_length=True runs all sweeps without a stop, got stop=Stalled",
+    ),
+    # Records.
+    "another field": ({"record": ("loss",)}, VALUE, "record must be one of .*got 'loss'"),
+    "a name as record": (
+        {"record": "bits"},
+        TYPE,
+        "record must be a sequence of names, got 'bits'",
+    ),
+    "bits of no rate": ({"record": ("bits",)}, VALUE, "record names 'bits', which does not apply"),
+    "own that is a function": (
+        {"record": lrfjax.Record(own=np.sum)},
+        TYPE,
+        "record.own must be pairs of a name and a function, got <function sum",
+    ),
+    "own that is a dict": (
+        {"record": lrfjax.Record(own={"sum": np.sum})},
+        TYPE,
+        "record.own must be pairs of a name and a function, got .*'sum'",
+    ),
+    "own that is one pair": (
+        {"record": lrfjax.Record(own=("sum", np.sum))},
+        TYPE,
+        "record.own must be pairs of a name and a function, got 'sum'",
+    ),
+    "own without a function": (
+        {"record": lrfjax.Record(own=(("sum", 3),))},
+        TYPE,
+        r"record.own must be pairs of a name and a function, got \('sum', 3\)",
+    ),
+    "own of the same name": (
+        {"record": lrfjax.Record(own=(("sum", np.sum), ("sum", np.max)))},
+        VALUE,
+        "record.own must have different names, got .*'sum'",
+    ),
+    # The rest.
+    "weights of another shape": (
+        {"weights": np.ones((3, 4))},
+        VALUE,
+        r"weights must have the shape of x, \(4, 3\), got \(3, 4\)",
+    ),
+    "negative weights": (
+        {"weights": X - 1},
+        VALUE,
+        "weights must be non-negative, got an entry of -1",
+    ),
+    "weights of zero": ({"weights": 0 * X}, VALUE, "weights must not be all zero"),
+    "a name as callback": ({"callback": "print"}, TYPE, "callback must be a function, got 'print'"),
+    "a number as progress": ({"progress": 1}, TYPE, "progress must be True or False, got 1"),
+    "a callback and restarts": (
+        {"callback": print, "start": "balanced", "model": INTEGERS, "num_restarts": 2},
+        VALUE,
+        "callback needs one start, got num_restarts=2",
+    ),
+    "a callback of a fixed length": (
+        {"callback": print, "fixed_length": True},
+        VALUE,
+        "callback needs a loop that can stop, got fixed_length=True",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PARTS)
+def test_parts(name, monkeypatch):
+    """Each is refused before the solve, by factorize and by the open loop."""
+    monkeypatch.setattr(solving, "solve", None)
+    monkeypatch.setattr(stepping, "_begin", None)
+    params, error, message = BAD_PARTS[name]
+    params = {"x": X_PLUS, "rank": 2, **params}
+    with pytest.raises(error, match=message):
+        lrfjax.factorize(**params)
+    if not {"num_restarts", "callback", "progress", "fixed_length"} & {*params}:
+        with pytest.raises(error, match=message):
+            lrfjax.init(**params)
+
+
+@pytest.mark.parametrize("option", ["callback", "progress"])
+@pytest.mark.parametrize("way", [jax.jit, jax.vmap])
+def test_nobody_watches_a_traced_solve(option, way):
+    value = {"callback": lambda *_: None, "progress": True}[option]
+    with pytest.raises(lrfjax.InputError, match=f"{option} needs values.*use init, step and fin"):
+        way(lambda x: lrfjax.factorize(x, 1, **{option: value}))(X[None])
+
+
+def test_answers_of_callbacks():
+    with pytest.raises(lrfjax.InputTypeError, match=r"callback must return True.*got 'yes'"):
+        lrfjax.factorize(X, 1, callback=lambda *_: "yes")
+
+
+def test_settings_of_parts():
+    for make, error, message in (
+        (lambda: lrfjax.BCD(0), VALUE, "num_passes must be at least 1, got 0"),
+        (lambda: lrfjax.BCD((1, 2, 3)), TYPE, r"num_passes must.*\(1, 2, 3\)"),
+        (lambda: lrfjax.BCD(1.5), TYPE, "num_passes must be an integer, got 1.5"),
+        (lambda: lrfjax.BetaDivergence(3.0), VALUE, "beta must be between 0.0 and 2.0, got 3"),
+        (lambda: lrfjax.BetaDivergence("kl"), TYPE, "beta must be a real number, got 'kl'"),
+        (lambda: lrfjax.Levels([1]), VALUE, r"values must be at least two.*\[1\]"),
+        (lambda: lrfjax.Sparse(0), VALUE, "num_nonzeros must be at least 1, got 0"),
+        (lambda: lrfjax.FirstOrder("adam"), TYPE, "optimizer must be.*'adam'"),
+    ):
+        with pytest.raises(error, match=message):
+            make()
+
+
+def test_what_cannot_be_resumed():
+    result = lrfjax.imf(X, 1, num_iters=1)
+    with pytest.raises(lrfjax.InputError, match="result must be as a solver of sweeps returned it"):
+        lrfjax.resume(jax.tree.map(lambda a: a, result), 1)
+    with pytest.raises(lrfjax.InputError, match="result must be as a solver of sweeps returned it"):
+        lrfjax.resume(lrfjax.svd(X, 1), 1)
+    with pytest.raises(lrfjax.InputTypeError, match="result must be a Result, got Factors"):
+        lrfjax.resume(result.factors, 1)
+    with pytest.raises(lrfjax.InputError, match="num_iters must be at least 0, got -1"):
+        lrfjax.resume(result, -1)
+    with pytest.raises(lrfjax.InputTypeError, match=r"stop must be a Stop, got 0\.1"):
+        lrfjax.resume(result, 1, stop=0.1)
+    with pytest.raises(lrfjax.InputError, match="stop needs fields that the solve did not record"):
+        lrfjax.resume(lrfjax.imf(X, 1, num_iters=1, record=()), 1, stop=lrfjax.SmallChange(0.1))
+    with pytest.raises(lrfjax.InputError, match="record_every must divide num_iters, got 2"):
+        lrfjax.resume(lrfjax.imf(X, 1, num_iters=2, record_every=2), 3)
+    with pytest.raises(lrfjax.InputError, match="fixed_length=True"):
+        lrfjax.resume(lrfjax.factorize(X, 1, num_iters=1, fixed_length=True), 1)
+
+
+def test_open_loops_take_what_init_returns():
+    for function in (lrfjax.step, lrfjax.finish):
+        with pytest.raises(lrfjax.InputTypeError, match=r"solve must come from init.*Factors"):
+            function(START)
+
+
+def test_multiplicative_updates_of_negative_numbers_stay_feasible_and_descend():
+    x = np.random.default_rng(0).normal(size=(14, 9)) + 0.3
+    model = _nmf(lrfjax.SquaredError())
+    result = lrfjax.factorize(x, 3, model=model, method=lrfjax.Multiplicative(), num_iters=20)
+    for factor in (result.factors.u, result.factors.v):
+        assert np.min(factor) >= 0
+    history = np.asarray(result.history.objective)
+    assert np.all(np.diff(history) <= 1e-5 * history[0])
+    assert history[-1] < history[0]
 
 
 def test_negative_entries_are_refused_by_nmf():

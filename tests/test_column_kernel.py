@@ -1,6 +1,7 @@
 """The GPU kernel for column updates: emulated, lowered, and the choice whether to use it."""
 
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.solvers import column_kernel
-from lrfjax.solvers.column_kernel import kernel_for, update_by_kernel
-from lrfjax.solvers.columns import update_by_products
-from lrfjax.solvers.constraints import Box, IntegerBox, NonNegative, Real
-from lrfjax.solvers.problem import FactorModel
+from lrfjax.solvers.methods import column_kernel
+from lrfjax.solvers.methods.column_kernel import kernel_for, update_by_kernel
+from lrfjax.solvers.methods.columns import Subproblem, update_by_products
+from lrfjax.solvers.model import FactorModel, Model
+from lrfjax.solvers.penalties.penalty import L1, L2
+from lrfjax.solvers.sets.boxes import Box, IntegerBox, NonNegative, Real
 
 pytestmark = pytest.mark.unoptimized
 
@@ -27,6 +29,7 @@ CONSTRAINTS = {
     "integers by column": IntegerBox(-REACH, REACH / 2),
 }
 BOX = CONSTRAINTS["integers by column"]
+KL = lrfjax.KullbackLeibler()
 
 
 def problem(seed: int = 0, num_rows: int = NUM_ROWS):
@@ -43,13 +46,17 @@ def problem(seed: int = 0, num_rows: int = NUM_ROWS):
 
 @partial(jax.jit, static_argnames=("by_kernel", "num_passes"))
 def updated(products, gram, factor, norm, rank, model, *, by_kernel=True, num_passes=2):
-    args = (products, gram, factor, rank, rank, model, norm, np.float32(0.8), num_passes)
+    args = (products, gram, factor, sub(rank, model, norm), num_passes)
     return update_by_kernel(*args, True) if by_kernel else update_by_products(*args)
 
 
-def model_of(constraint, l1=30.0, l2=0.5, frozen=True):
+def sub(rank, model, norm):
+    return Subproblem(model, rank, rank, norm, np.float32(0.8))
+
+
+def model_of(constraint, frozen=True):
     frozen = np.arange(NUM_ROWS) == 4 if frozen else None
-    return FactorModel(constraint, np.float32(l1), np.float32(l2), frozen)
+    return FactorModel(constraint, (L1(np.float32(30)), L2(np.float32(0.5))), frozen)
 
 
 def check(new, plain, constraint):
@@ -86,7 +93,7 @@ def test_a_batch_has_ranks_and_bounds_of_its_own():
     ranks = jnp.array([9, 1, 5])
     models = jax.tree.map(lambda a: jnp.stack([a, a, a]), model_of(BOX))
     upper = models.constraint.upper.at[1].add(2)
-    models = FactorModel(IntegerBox(models.constraint.lower, upper), *jax.tree.leaves(models)[2:])
+    models = replace(models, constraint=replace(models.constraint, upper=upper))
     plain, new = (
         jax.vmap(partial(updated, by_kernel=k))(*batch, ranks, models) for k in (False, True)
     )
@@ -121,7 +128,7 @@ def test_the_kernel_lowers_for_cuda_without_a_gpu(name):
     args = (*problem(), np.int32(RANK), model_of(CONSTRAINTS[name]))
 
     def update(products, gram, factor, norm, rank, model):
-        return update_by_kernel(products, gram, factor, rank, rank, model, norm, 0.8, 2)
+        return update_by_kernel(products, gram, factor, sub(rank, model, norm), 2)
 
     traced = jax.jit(jax.vmap(update, (0, *[None] * 5))).trace(args[0][None], *args[1:])
     with warnings.catch_warnings():
@@ -152,7 +159,7 @@ def emulated(*args):
 def test_a_cpu_uses_xla():
     with jax.default_device(jax.devices("cpu")[0]):
         assert column_kernel.column_kernel() == "xla"
-        assert kernel_for(np.float32, 16, (model_of(BOX),)) == "xla"
+        assert kernel_for(np.float32, 16, Model(model_of(BOX))) == "xla"
 
 
 def test_a_kernel_that_agrees_is_used_where_it_applies(on_cuda):
@@ -164,15 +171,22 @@ def test_a_kernel_that_agrees_is_used_where_it_applies(on_cuda):
         return x if column_kernel.column_kernel() == "pallas" else -x
 
     assert choose(1.0) == 1.0, "found out while something is traced"
-    models = (model_of(BOX), FactorModel(Real()))
-    assert kernel_for(jnp.float32, 256, models) == "pallas"
-    assert kernel_for(jnp.float32, 257, models) == "xla"
-    assert kernel_for(jnp.float16, 16, models) == "xla"
-    assert kernel_for(jnp.float32, 16, (FactorModel(object()),)) == "xla"
+    model = Model(model_of(BOX), Real())
+    assert kernel_for(jnp.float32, 256, model) == "pallas"
+    assert kernel_for(jnp.float32, 257, model) == "xla"
+    assert kernel_for(jnp.float16, 16, model) == "xla"
+    rate = lrfjax.Entropy(np.float32(1)).fitted_to(lrfjax.IntegerBox(-2, 2))
+    for other in (
+        Model(FactorModel(object())),
+        Model(lrfjax.Sparse(3)),
+        Model(FactorModel(lrfjax.IntegerBox(-2, 2), (rate,))),
+        Model(NonNegative(), NonNegative(), lrfjax.KullbackLeibler()),
+    ):
+        assert kernel_for(jnp.float32, 16, other) == "xla"
     assert len(calls) == 2, "two problems, once a process"
 
     def choose_for_a_device(x):
-        assert kernel_for(jnp.float32, 16, models) == "xla"
+        assert kernel_for(jnp.float32, 16, model) == "xla"
         return x
 
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))
@@ -213,17 +227,28 @@ def test_a_solve_takes_the_kernel_on_cuda_and_the_loop_on_a_cpu(on_cuda, monkeyp
     def solve(x, **options):
         return lrfjax.imf(x, 3, num_iters=1, **options).factors.u
 
+    def in_parts(x, **parts):
+        return lrfjax.factorize(x, 3, num_iters=1, **parts).factors.u
+
     seen = []
 
     def spy(*args, num_passes):
         seen.append(num_passes)
         return update_by_products(*args, num_passes)
 
-    monkeypatch.setattr("lrfjax.solvers.bcd.update_by_kernel", spy)
+    monkeypatch.setattr("lrfjax.solvers.methods.bcd.update_by_kernel", spy)
     jax.jit(solve).trace(x).lower(lowering_platforms=("cuda",))
     assert seen == [1, 1], "for U and for V"
     jax.jit(partial(solve, weights=np.ones_like(x))).trace(x)
-    assert len(seen) == 2, "weights have no kernel"
+    jax.jit(partial(solve, rate=1.0)).trace(x)
+    jax.jit(partial(in_parts, model=Model(NonNegative(), NonNegative(), KL))).trace(x)
+    jax.jit(partial(in_parts, fixed_length=True)).trace(x)
+    jax.jit(partial(in_parts, method=lrfjax.FirstOrder())).trace(x)
+    assert len(seen) == 2, "weights, rates, divergences and reverse mode have no kernel"
+    jax.jit(partial(in_parts, method=lrfjax.BCD((2, 3)))).trace(x)
+    accelerated = lrfjax.Extrapolated(lrfjax.BCD((4, 5)))
+    jax.jit(partial(in_parts, method=accelerated)).trace(x)
+    assert seen[2:] == [2, 3, 4, 5], "passes are those of the method"
     chosen = solve(x)
     column_kernel._probed.cache_clear()
     monkeypatch.setattr(column_kernel, "_cuda_device", lambda: None)
