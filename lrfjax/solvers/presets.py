@@ -229,7 +229,10 @@ def nmf(
 
 def _passes(x: Any) -> tuple[int, int]:
     """Return the passes over the columns of U and V in a sweep."""
-    shape = np.shape(x)
+    try:
+        shape = np.shape(x)
+    except ValueError:  # a ragged list
+        shape = ()
     if len(shape) < 2 or 0 in shape:
         return 1, 1  # refused later
     num_rows, num_columns = shape[-2:]
