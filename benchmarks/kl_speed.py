@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -91,9 +92,11 @@ def divergence(x: np.ndarray, u: Any, v: Any) -> float:
 def solver(x: np.ndarray, start: Pair, method: Any) -> Callable[..., lrfjax.Result]:
     """Return a function of the number of sweeps."""
 
+    init = lrfjax.Factors(jnp.asarray(start[0]), jnp.asarray(start[1]))
+
     def solve(num_iters: int, **options: Any) -> lrfjax.Result:
         return lrfjax.nmf(
-            x, start[0].shape[1], loss=lrfjax.KullbackLeibler(), init=lrfjax.Factors(*start),
+            x, start[0].shape[1], loss=lrfjax.KullbackLeibler(), init=init,
             method=method, num_iters=num_iters, **options,
         )  # fmt: skip
 

@@ -82,8 +82,18 @@ def check_model(model: Any, x: Array, weights: Array | None, width: int, bucket:
     # Only the type of the reach matters, so nothing is computed.
     if model.fit_scale and any(jax.eval_shape(c.reach) is None for c in checked.constraints):
         raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
-    loss.check(known, checked.constraints)
+    loss.check(_known(x, weights), checked.constraints)
     return checked
+
+
+def _known(x: Array, weights: Array | None) -> Any:
+    """Return X with its largest entry where the weight is zero, so that no check minds it."""
+    if weights is None or not checks.is_concrete((x, weights)):
+        return x
+    if checks.lies_on_several_devices(x):
+        return jnp.where(weights > 0, x, jnp.max(x))
+    host = np.asarray(x)
+    return np.where(np.asarray(weights) > 0, host, host.max())
 
 
 def _check_side(
@@ -101,8 +111,8 @@ def _check_side(
         if is_off(penalty):
             continue
         fitted = _with_array_leaves("penalties", penalty.fitted_to(constraint), dtype)
-        rows = np.shape(fitted.costs)[:-1] if isinstance(fitted, BitCosts) else ()
-        if rows not in ((), (width,)):
+        rows = list(np.shape(fitted.costs)[:-1]) if isinstance(fitted, BitCosts) else []
+        if rows not in ([], [width]):
             raise InputError(f"costs must have one row for each of {width} columns, got {rows[0]}")
         growth = np.asarray(other_length, dtype) if fitted.grows_with_data else None
         penalties.append(fitted if growth is None else fitted.scaled(growth))

@@ -135,7 +135,7 @@ def plan_call(
     width = padded_width(rank, limit, max_rank, min(x.shape[-2:]))
     bucket = solving.rank_bucket(width, limit)
     is_weighted = weights is not None
-    model = check_model(model, x, is_weighted, width, bucket)
+    model = check_model(model, x, weights, width, bucket)
     method = check_method(method, model, is_weighted, x.dtype)
     stop, watch = check_stop(stop, model, x.dtype, fixed_length)
     wanted = check_record(record, model)
