@@ -91,7 +91,6 @@ def divergence(x: np.ndarray, u: Any, v: Any) -> float:
 
 def solver(x: np.ndarray, start: Pair, method: Any) -> Callable[..., lrfjax.Result]:
     """Return a function of the number of sweeps."""
-
     init = lrfjax.Factors(jnp.asarray(start[0]), jnp.asarray(start[1]))
 
     def solve(num_iters: int, **options: Any) -> lrfjax.Result:
