@@ -114,6 +114,7 @@ SUITE = (
     Entry("scaling", "Many devices", "scaling"),
     Entry("gpu", "An accelerator beside the CPU", "gpu"),
     Entry("nmf_speed", "NMF against scikit-learn", "nmf_speed"),
+    Entry("kl_speed", "Kullback-Leibler against scikit-learn", "kl_speed"),
     Entry("solver_peers", "Other libraries", "solver_peers", figures=("solver_peers.png",)),
     Entry("cold_start", "Start of a process", "cold_start"),
     Entry(

@@ -18,7 +18,7 @@ from lrfjax.solvers.losses.squared import SquaredError
 from lrfjax.solvers.methods.bcd import BCD
 from lrfjax.solvers.model import FactorModel, Model
 from lrfjax.solvers.penalties.penalty import L1, L2
-from lrfjax.solvers.sets.boxes import Real
+from lrfjax.solvers.sets.boxes import NonNegative, Real
 from lrfjax.solvers.sets.constraint import Constraint
 from lrfjax.solvers.stopping import SmallChange
 from lrfjax.types import Factors, factors_of
@@ -67,7 +67,8 @@ def transform(
         U, shape (..., M, R), in the dtype of the computation.
 
     Raises:
-        InputError: a value out of range, NaN or infinity, or shapes that do not fit.
+        InputError: a value out of range, NaN or infinity, shapes that do not fit, or a negative V
+            for a loss of positive numbers.
         InputTypeError: a wrong type.
 
     Example:
@@ -102,11 +103,16 @@ def transform(
         if not jnp.ndim(scale):
             l1, l2 = (penalty / (scale * scale) for penalty in (l1, l2))
     dictionary = jnp.broadcast_to(dictionary, shape)
+    v_set: Constraint = Real()
+    if isinstance(loss, Loss) and loss.is_positive:
+        v_set = NonNegative()
+        if checks.is_concrete(dictionary) and (least := float(jnp.min(dictionary))) < 0:
+            raise InputError(f"v must be non-negative for {loss!r}, got an entry of {least:g}")
     u = FactorModel(constraint, (L1(l1), L2(l2)))
     call = plan_call(
         x,
         shape[-1],
-        model=Model(u, FactorModel(Real(), is_fixed=True), loss),
+        model=Model(u, FactorModel(v_set, is_fixed=True), loss),
         method=BCD(num_passes=(_PASSES, 1)),
         start=Factors(_least_squares(x, dictionary), dictionary),
         stop=tolerance_rule("change_tol", change_tol, SmallChange),

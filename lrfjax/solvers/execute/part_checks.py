@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _NEEDED_OF_SETS = (
     "is_cone", "is_discrete", "is_convex", "has_bounds", "for_column", "wider_side", "project",
-    "update", "reach", "relaxed", "at_bound", "projected_gradient",
+    "update", "neighbours", "reach", "relaxed", "at_bound", "projected_gradient",
 )  # fmt: skip
 
 
@@ -205,8 +205,8 @@ def _check_rule(stop: Any) -> None:
     if not isinstance(stop, Stop):
         raise InputTypeError(f"stop must be a Stop, got {stop!r}")
     if isinstance(stop, AnyOf):
-        if not isinstance(stop.rules, tuple | list):
-            raise InputTypeError(f"stop must have a tuple of rules, got {stop!r}")
+        if not isinstance(stop.rules, tuple) or not all(isinstance(r, Stop) for r in stop.rules):
+            raise InputTypeError(f"stop must hold rules in a tuple, got {stop!r}")
         for rule in stop.rules:
             _check_rule(rule)
     elif isinstance(stop, Stalled | SmallChange | SmallGradient) and checks.is_concrete(stop.tol):

@@ -78,16 +78,22 @@ class BetaDivergence(Loss):
 
     def value(self, x: Array, z: Array) -> Array:
         """Return the divergence of every entry, accurate also where z is near x."""
-        is_zero = x == 0
-        safe = jnp.where(is_zero, 1, x)
-        # log1p is accurate for z near x, and -inf for z far below it.
-        ratio = z / safe
-        is_near = ratio > 0.5
-        near = jnp.log1p(jnp.where(is_near, (z - safe) / safe, 0))
-        log_ratio = jnp.where(is_near, near, jnp.log(jnp.where(is_near, 1, ratio)))
-        gap = _expm1(self.beta, log_ratio) - _expm1(self.beta - 1, log_ratio)
-        at_zero = _power(z, self.beta) / self.beta if self.beta > 0 else jnp.zeros_like(z)
-        return jnp.where(is_zero, at_zero, _power(safe, self.beta) * gap)
+        is_near = jnp.abs(z - x) < 0.5 * x
+        safe = jnp.where(is_near, x, 1)
+        log_ratio = jnp.log1p(jnp.where(is_near, (z - x) / safe, 0))
+        near = _expm1(self.beta, log_ratio) - _expm1(self.beta - 1, log_ratio)
+        return jnp.where(is_near, _power(safe, self.beta) * near, self._far(x, z))
+
+    def _far(self, x: Array, z: Array) -> Array:
+        """Return the divergence from its definition, which cancels where z is near x."""
+        beta, safe = self.beta, jnp.where(x == 0, 1, x)
+        if beta == 0:
+            return safe / z + jnp.log(z) - jnp.log(safe) - 1
+        if beta == 1:
+            return x * (jnp.log(safe) - jnp.log(z) - 1) + z
+        power = jnp.where(x == 0, 0, _power(safe, beta))
+        terms = power + (beta - 1) * _power(z, beta) - beta * x * _power(z, beta - 1)
+        return terms / (beta * (beta - 1))
 
     def slope(self, x: Array, z: Array) -> Array:
         """Return z^(beta - 1) - x z^(beta - 2)."""

@@ -11,6 +11,8 @@ There are two ways to go through the columns.
   does not if no entry of the factor does. Entries that hold little of every z may go to zero.
 - ``update_by_prediction`` makes a new parabola for every column, which holds even if that column
   becomes zero. It suits sets that are not intervals, where a limit of the fall would hide values.
+  Such a parabola is steep, so discrete entries also try the value that the loss's own curvature
+  suggests, and the two next to the best one, and take them where the objective is lower.
 
 Both lower the sum of parabolas, so neither raises the objective.
 """
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -29,6 +32,7 @@ from lrfjax.solvers.losses.loss import Loss, floored
 from lrfjax.solvers.losses.squared import SquaredError
 from lrfjax.solvers.methods.columns import Subproblem, minimise
 from lrfjax.solvers.numerics import contract, row_at, with_row
+from lrfjax.solvers.sets.sparsity import Sparse
 
 _FALL = 0.4
 """Largest share by which z may fall in an update: more needs steeper parabolas and shorter steps.
@@ -196,8 +200,32 @@ def update_by_prediction(
         start = start - target
         curvatures = contract(squares, weights, 1, 0)
 
+    constraint = sub.model.constraint
+    is_separable = constraint.is_discrete and not isinstance(constraint, Sparse)
+    tries_more = is_separable and not is_squared and not sub.model.rates
+
     def weighted(a: Array) -> Array:
         return a if weights is None else weights * a
+
+    apply = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+
+    def better(fit: Array, r: Array, old: Array, new: Array, other: Array) -> Array:
+        """Return, for every entry of a new column, the value with the lower objective."""
+
+        def cost(value: Array) -> Array:
+            z = floored(loss, fit + partner[r][:, None] * (value - old)[None, :], unit)
+            l1, l2 = sub.model.bound(old, r)
+            penalty = sub.weight * (2 * l1 * jnp.abs(value) + l2 * value * value)
+            return jnp.sum(weighted(loss.value(target, z)), axis=0) + penalty
+
+        return jnp.where(cost(other) < cost(new), other, new)
+
+    def allowed(value: Array, old: Array, r: Array) -> Array:
+        """Return a new column, or the old one if it is frozen or not live."""
+        is_kept = r >= sub.rank
+        if sub.model.frozen is not None:
+            is_kept |= sub.model.frozen[r]
+        return jnp.where(is_kept, old, value)
 
     def update(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         factor, fit = carry
@@ -210,11 +238,19 @@ def update_by_prediction(
             fall = jnp.clip(other[:, None] * old[None, :] / jnp.where(z == 0, 1, z), 0, 1)
             slope = loss.slope(target, z) / 2
             steepness = weighted(loss.curvature(target, z, fall) / 2)
-            curvature = jnp.matmul(squares[r], steepness, precision=lax.Precision.HIGHEST)
-        slope = jnp.matmul(other, weighted(slope), precision=lax.Precision.HIGHEST)
+            curvature = apply(squares[r], steepness)
+        slope = apply(other, weighted(slope))
         if loss.is_positive:
             curvature = _bent(curvature, slope, old)
         new = minimise(curvature * old - slope, curvature, old, r, sub)
+        if tries_more:
+            # What the loss's own curvature suggests, and the values next to the best one.
+            steepness = weighted(loss.curvature(target, z, 0.0) / 2)
+            curvature = apply(squares[r], steepness)
+            local = minimise(curvature * old - slope, curvature, old, r, sub)
+            new = better(fit, r, old, new, local)
+            for near in constraint.for_column(r).neighbours(new):
+                new = better(fit, r, old, new, allowed(near, old, r))
         return factor.at[r].set(new), fit + other[:, None] * (new - old)[None, :]
 
     return lax.fori_loop(0, num_passes * sub.num_columns, update, (factor, start))[0]

@@ -43,6 +43,10 @@ class Real:
         """Return ``target``."""
         return target
 
+    def neighbours(self, x: Array) -> tuple[Array, Array]:
+        """Return ``x`` twice."""
+        return x, x
+
     def reach(self) -> None:
         """Return None."""
 
@@ -84,6 +88,10 @@ class NonNegative:
     def update(self, target: Array, old: Array, slack: Array, curvature: Array) -> Array:
         """Return max(target, 0)."""
         return self.project(target)
+
+    def neighbours(self, x: Array) -> tuple[Array, Array]:
+        """Return ``x`` twice."""
+        return x, x
 
     def reach(self) -> None:
         """Return None."""
@@ -133,6 +141,10 @@ class Box:
     def wider_side(self) -> Array:
         """Return -1 if the box reaches further down than up, else 1; one sign for each bound."""
         return jnp.where(-self.lower > self.upper, -1.0, 1.0).astype(jnp.result_type(self.lower))
+
+    def neighbours(self, x: Array) -> tuple[Array, Array]:
+        """Return ``x`` twice."""
+        return x, x
 
     def reach(self) -> Array:
         """Return the largest magnitude in the box, over all columns."""
@@ -184,6 +196,10 @@ class IntegerBox(Box):
         nearest = self.project(target)
         is_feasible = self.project(old) == old
         return jnp.where(is_feasible & (jnp.abs(target - old) <= 0.5 + slack), old, nearest)
+
+    def neighbours(self, x: Array) -> tuple[Array, Array]:
+        """Return x - 1 and x + 1, clamped."""
+        return self.project(x - 1), self.project(x + 1)
 
     def projected_gradient(self, x: Array, gradient: Array) -> Array:
         """Return zeros: a discrete set has no directions."""

@@ -45,6 +45,12 @@ class Constraint(Protocol):
         is a scalar or has the shape of the column.
         """
 
+    def neighbours(self, x: Array) -> tuple[Array, Array]:
+        """Return the values next to feasible entries, below and above; ``x`` where there is none.
+
+        For discrete sets alone; others return ``x`` twice.
+        """
+
     def reach(self) -> Array | float | None:
         """Return the largest magnitude in the set, over all columns; None without bounds."""
 

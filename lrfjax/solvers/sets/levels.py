@@ -78,6 +78,12 @@ class Levels:
         is_tie = jnp.abs(target - old) <= jnp.abs(target - nearest) + 2 * slack
         return jnp.where((self.project(old) == old) & is_tie, old, nearest)
 
+    def neighbours(self, x: Array) -> tuple[Array, Array]:
+        """Return the levels below and above."""
+        levels = jnp.asarray(self.values, x.dtype)
+        index = jnp.searchsorted(levels, x)
+        return levels[jnp.maximum(index - 1, 0)], levels[jnp.minimum(index + 1, len(levels) - 1)]
+
     def reach(self) -> float:
         """Return the largest magnitude of a level."""
         return max(-self.values[0], self.values[-1])

@@ -78,6 +78,10 @@ class Sparse:
         entries = self.base.update(target, old, slack, curvature)
         return self._largest(entries, curvature * entries * (2 * target - entries))
 
+    def neighbours(self, x: Array) -> tuple[Array, Array]:
+        """Return those of the set of the entries."""
+        return self.base.neighbours(x)
+
     def reach(self) -> Array | float | None:
         """Return that of the set of the entries."""
         return self.base.reach()

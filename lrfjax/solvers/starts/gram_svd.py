@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax.solvers.numerics import contract, safe_sqrt
+
+T = TypeVar("T")
 
 # The first direction comes from about this many rows, by this many squarings of a Gram matrix.
 _SAMPLE_SIZE = 512
@@ -60,22 +65,15 @@ def leading_singular_pairs(x: Array, size: int) -> tuple[Array, Array, Array]:
         wanted, others = singular[size - 1], singular[min(1, singular.shape[0] - 1)]
         return wanted * wanted > _GRAM_UNITS * eps * others * others
 
-    # A loop of one round or two: the program contains the decomposition once.
-    def go_on(carry: tuple[Array, Array, Array]) -> Array:
-        count, singular, _ = carry
-        return (count == 0) | ((count == 1) & ~is_accurate(singular))
-
     def one_round(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        count, _, rotation = carry
-        rotated = lax.cond(
-            count == 0, lambda: reflected, lambda: contract(rotation, reflected, 1, 0)
-        )
+        is_first, _, rotation = carry
+        rotated = lax.cond(is_first, lambda: reflected, lambda: contract(rotation, reflected, 1, 0))
         singular, correction = _svd_of_scaled_gram(rotated)
-        return count + 1, singular, contract(correction, rotation, 1, 0)
+        return jnp.zeros_like(is_first), singular, contract(correction, rotation, 1, 0)
 
     length = reflected.shape[0]
-    begun = jnp.zeros((), jnp.int32), jnp.zeros(length, x.dtype), jnp.eye(length, dtype=x.dtype)
-    _, singular, rotation = lax.while_loop(go_on, one_round, begun)
+    begun = jnp.asarray(True), jnp.zeros(length, x.dtype), jnp.eye(length, dtype=x.dtype)
+    _, singular, rotation = _at_most_twice(one_round, lambda c: c[0] | ~is_accurate(c[1]), begun)
     singular, rotation = singular[:size], rotation[:size]
 
     short = rotation - 2 * _apply(mirror, rotation.T)[:, None] * mirror[None, :]
@@ -127,16 +125,26 @@ def _svd_of_scaled_gram(wide: Array) -> tuple[Array, Array]:
 
     # Columns may be parallel. Damping the off-diagonal entries keeps the matrix positive definite;
     # where the sums of the Gram matrix are too long for the least damping, more of it does.
-    def is_indefinite(carry: tuple[Array, Array]) -> Array:
-        count, triangular = carry
-        return (count < 2) & ~jnp.all(jnp.isfinite(triangular))
-
     def factored(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        damping = jnp.where(carry[0] == 0, 4 * length.shape[0] * eps, eps**0.5)
+        is_first, _ = carry
+        damping = jnp.where(is_first, 4 * length.shape[0] * eps, eps**0.5)
         damped = identity + (1 - damping) * scaled * (1 - identity)
-        return carry[0] + 1, jnp.linalg.cholesky(damped)
+        return jnp.zeros_like(is_first), jnp.linalg.cholesky(damped)
 
-    begun = jnp.zeros((), jnp.int32), jnp.full_like(scaled, jnp.nan)
-    triangular = lax.while_loop(is_indefinite, factored, begun)[1].T * length
+    begun = jnp.asarray(True), jnp.zeros_like(scaled)
+    _, factor = _at_most_twice(factored, lambda c: c[0] | ~jnp.all(jnp.isfinite(c[1])), begun)
+    triangular = factor.T * length
     _, singular, rotation = jnp.linalg.svd(triangular, full_matrices=False)
     return singular, rotation
+
+
+def _at_most_twice(step: Callable[[T], T], is_needed: Callable[[T], Array], carry: T) -> T:
+    """Return a carry after up to two steps; the program contains the step once.
+
+    Unlike a while loop, this has a derivative in reverse mode.
+    """
+
+    def body(carry: T, _: None) -> tuple[T, None]:
+        return lax.cond(is_needed(carry), step, lambda c: c, carry), None
+
+    return lax.scan(body, carry, None, length=2)[0]
