@@ -82,13 +82,13 @@ def check_model(model: Any, x: Array, weights: Array | None, width: int, bucket:
     # Only the type of the reach matters, so nothing is computed.
     if model.fit_scale and any(jax.eval_shape(c.reach) is None for c in checked.constraints):
         raise InputError("fit_scale needs both factors bounded, got constraints without bounds")
-    loss.check(_known(x, weights), checked.constraints)
+    loss.check(x if weights is None else _known(x, weights), checked.constraints)
     return checked
 
 
-def _known(x: Array, weights: Array | None) -> Any:
+def _known(x: Array, weights: Array) -> Any:
     """Return X with its largest entry where the weight is zero, so that no check minds it."""
-    if weights is None or not checks.is_concrete((x, weights)):
+    if not checks.is_concrete((x, weights)):
         return x
     if checks.lies_on_several_devices(x):
         return jnp.where(weights > 0, x, jnp.max(x))

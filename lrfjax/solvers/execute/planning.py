@@ -147,7 +147,7 @@ def plan_call(
         _entries(num_iters, record_every), record_every, wanted.fields, wanted.own, watch,
         bool(fixed_length),
     )  # fmt: skip
-    layout = layout_of(x)
+    layout, batch = layout_of(x), x.shape[:-2]
     # The kernel supports neither weights, nor reverse-mode differentiation, nor arrays that JAX
     # partitions by itself, as it may do inside jit if there are several devices.
     is_whole = layout is None or (layout.rows is None and layout.columns is None)
@@ -162,13 +162,11 @@ def plan_call(
     if layout is not None:
         weights = layout.put(weights, layout.rows, layout.columns)
         factors = layout.put_factors(factors) if isinstance(factors, Factors) else factors
-        return Call(solving.Data(x, weights, factors), parts, plan, width, x.shape[:-2])
-    data = solving.Data(
-        flatten_batch(x),
-        None if weights is None else flatten_batch(weights),
-        None if factors is None else flatten_factors(factors),
-    )
-    return Call(data, parts, plan, width, x.shape[:-2])
+        return Call(solving.Data(x, weights, factors), parts, plan, width, batch)
+    if x.ndim > 3:
+        x, weights = flatten_batch(x), None if weights is None else flatten_batch(weights)
+        factors = None if factors is None else flatten_factors(factors)
+    return Call(solving.Data(x, weights, factors), parts, plan, width, batch)
 
 
 def _entries(num_iters: int, record_every: int) -> int:

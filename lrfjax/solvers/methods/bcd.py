@@ -84,6 +84,10 @@ class BCD(Method):
         """
         return start if model.is_discrete else model.project(start, rank)
 
+    def step(self, problem: Problem, model: Model, memory: State, rank: Array | int) -> State:
+        """Return the factors after one more sweep."""
+        return self.sweep(problem, model, memory, rank)[0]
+
     def sweep(
         self, problem: Problem, model: Model, state: State, rank: Array | int
     ) -> tuple[State, Products | None]:
