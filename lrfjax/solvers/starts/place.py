@@ -44,15 +44,17 @@ def placed(
     centred = x if offset is None else x - offset / unit
     ut, vt = start(centred, size, rank, model)
     live = jnp.arange(size, dtype=jnp.int32)[:, None] < rank
-    ut, vt = (jnp.where(live, factor * jnp.sqrt(unit), 0) for factor in (ut, vt))
-    scale = None
+    ut, vt = (jnp.where(live, factor, 0) for factor in (ut, vt))
+    is_empty, substitute = (None, vt) if model.is_cone else _substitutes(ut, vt, live)
+    root, scale = jnp.sqrt(unit), None
     if model.fit_scale:
         reach = jnp.maximum(*(jnp.asarray(c.reach(), x.dtype) for c in model.constraints))
         share = _SHARE if start.share is None else start.share
-        scale = fitting_scale(ut, vt, reach, share)
-        ut, vt = ut / jnp.sqrt(scale), vt / jnp.sqrt(scale)
-    if not model.is_cone:
-        ut, vt = fill_empty_columns(ut, vt, live)
+        scale = fitting_scale(root * ut, root * vt, reach, share)
+        root = root / jnp.sqrt(scale)
+    ut, vt = root * ut, root * vt
+    if is_empty is not None:
+        ut, vt = jnp.where(is_empty, 0, ut), jnp.where(is_empty, substitute, vt)
     if model.loss.is_positive:
         ut, vt = (
             _raised(side, factor, live) for side, factor in zip(model.sides, (ut, vt), strict=True)
@@ -102,27 +104,30 @@ def fitting_scale(ut: Array, vt: Array, reach: Array | float, share: Array | flo
     return jnp.where(scale > 0, scale, 1).astype(ut.dtype)
 
 
-def fill_empty_columns(ut: Array, vt: Array, live: Array) -> tuple[Array, Array]:
-    """Give the columns beyond the rank of X the direction of one of the others.
+def _substitutes(ut: Array, vt: Array, live: Array) -> tuple[Array, Array]:
+    """Return which columns of a start are empty, and rows of V^T to put there.
 
-    Without bounds they have nothing to add. With bounds they do: they continue a column that is
-    clamped, and correct what the rounding of it leaves. Both lie in the row space of X, which the
-    empty columns of an SVD are orthogonal to, so column updates would never fill them. U is zero
-    there and V has entries of at most 1, so the product is that of the other columns.
+    The columns beyond the rank of X take the direction of one of the others. Without bounds they
+    have nothing to add. With bounds they do: they continue a column that is clamped, and correct
+    what the rounding of it leaves. Both lie in the row space of X, which the empty columns of an
+    SVD are orthogonal to, so column updates would never fill them. U is zero there and V has
+    entries of at most 1, so the product is that of the other columns.
 
     Args:
-        ut: shape (R, M), from a start with falling singular values.
+        ut: shape (R, M), from a start with falling singular values, near one.
         vt: shape (R, N).
         live: booleans of shape (R, 1), True for columns in use.
+
+    Returns:
+        Booleans of shape (R, 1) and an array of shape (R, N).
     """
-    strength = jnp.sqrt(jnp.sum(ut * ut, axis=1)) * jnp.sqrt(jnp.sum(vt * vt, axis=1))
-    is_full = strength > _NOISE_UNITS * jnp.finfo(ut.dtype).eps * jnp.max(strength)
-    index = jnp.arange(ut.shape[0], dtype=jnp.int32)
-    source = vt[index % jnp.maximum(jnp.sum(is_full, dtype=jnp.int32), 1)]
+    strength = jnp.sum(ut * ut, axis=1) * jnp.sum(vt * vt, axis=1)
+    noise = (_NOISE_UNITS * float(jnp.finfo(ut.dtype).eps)) ** 2
+    is_full = strength > noise * jnp.max(strength)
+    count = jnp.maximum(jnp.sum(is_full.astype(ut.dtype)), 1).astype(jnp.int32)
+    source = vt[jnp.arange(ut.shape[0], dtype=jnp.int32) % count]
     largest = jnp.max(jnp.abs(source), axis=1, keepdims=True)
-    copy = source / jnp.where(largest > 0, largest, 1)
-    is_empty = live & ~is_full[:, None]
-    return jnp.where(is_empty, 0, ut), jnp.where(is_empty, copy, vt)
+    return live & ~is_full[:, None], source / jnp.where(largest > 0, largest, 1)
 
 
 def _raised(side: FactorModel, factor: Array, live: Array) -> Array:
