@@ -74,13 +74,13 @@ class History:
     Attributes:
         sweeps: number of sweeps done, int32, shape (..., num_iters / record_every + 1):
             0, 1, 2, ... unless ``record_every`` is above 1.
-        objective: ||X - U V^T||_F^2, weighted and penalised if requested (see ``factorize``), same
-            shape. Infinite or zero where the square leaves the range of the dtype; the relative
-            error is not affected.
+        objective: sum of the loss, ||X - U V^T||_F^2 by default, weighted and penalised if
+            requested (see ``factorize``), same shape. Infinite or zero where the square leaves the
+            range of the dtype; the relative error is not affected.
         relative_error: ||X - U V^T||_F / ||X||_F, same shape; 0 if X and the residual are zero.
             With weights both norms are weighted: the square root of sum w x^2.
-        bits: empirical entropy of both factors in bits, each column with an ideal code of its own,
-            same shape. None unless ``rate`` is given.
+        bits: bits of both factors, same shape: the empirical entropy, each column with an ideal
+            code of its own, or what ``BitCosts`` counts. None without such a penalty.
         bound_share: share of the entries of U and V that lie at a bound of their constraint (for
             NMF: zeros), in [0, 1], same shape. None for unconstrained factors.
         num_changed: number of entries of U and V that changed since the previous entry, int32,

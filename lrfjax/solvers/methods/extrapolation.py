@@ -55,7 +55,7 @@ class Memory:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Extrapolated(Method):
-    """Another method, each of whose sweeps starts from extrapolated factors; convex sets only.
+    """Another method, each of whose sweeps starts from extrapolated factors; no discrete sets.
 
     Attributes:
         method: the method, one without a memory of its own.
