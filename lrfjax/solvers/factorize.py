@@ -152,7 +152,8 @@ def resume(
     Args:
         result: a result of a solver as it was returned. ``jax.tree.map``, ``jit`` and ``vmap`` keep
             only its arrays, which is not enough; hold the loop yourself there, see ``init``.
-        num_iters: number of further sweeps, a multiple of ``record_every``.
+        num_iters: number of further sweeps, a multiple of ``record_every``. If the problems of a
+            batch have stopped at different sweeps, all go on to the same one.
         stop: a new stopping rule; None keeps that of the solve. A solve that has converged stays as
             it is unless there is a new rule.
 

@@ -68,11 +68,10 @@ class Call:
         """Go on from the end of an earlier run, for more sweeps."""
         schedule = self.plan.schedule
         more = _entries(num_iters, schedule.record_every)
-        schedule = replace(schedule, num_entries=schedule.num_entries + more)
+        schedule = replace(schedule, num_entries=_end(progress, schedule.num_entries) + more)
         call = replace(self, parts=parts, plan=replace(self.plan, schedule=schedule))
-        result, progress = solving.proceed(
-            self.data, with_room(progress, more), parts, plan=call.plan
-        )
+        progress = with_room(progress, schedule.num_entries)
+        result, progress = solving.proceed(self.data, progress, parts, plan=call.plan)
         return call.shaped(result, progress)
 
     def shaped(self, result: Result, progress: drive.Progress) -> Result:
@@ -92,16 +91,28 @@ class Origin:
     progress: drive.Progress
 
 
-def with_room(progress: drive.Progress, more: int) -> drive.Progress:
-    """Return progress whose history has room for more entries."""
+def with_room(progress: drive.Progress, num_entries: int) -> drive.Progress:
+    """Return progress whose history has room for a number of entries after entry 0."""
 
-    def extended(h: Array) -> Array:
+    def fitted(h: Array) -> Array:
         axis = progress.num_recorded.ndim
-        last = jax.lax.slice_in_dim(h, h.shape[axis] - 1, h.shape[axis], axis=axis)
+        kept = jax.lax.slice_in_dim(h, 0, min(h.shape[axis], num_entries + 1), axis=axis)
+        last = jax.lax.slice_in_dim(kept, kept.shape[axis] - 1, kept.shape[axis], axis=axis)
+        more = num_entries + 1 - kept.shape[axis]
         shape = (*h.shape[:axis], more, *h.shape[axis + 1 :])
-        return jax.numpy.concatenate([h, jax.numpy.broadcast_to(last, shape)], axis=axis)
+        return jnp.concatenate([kept, jnp.broadcast_to(last, shape)], axis=axis)
 
-    return replace(progress, history=jax.tree.map(extended, progress.history))
+    return replace(progress, history=jax.tree.map(fitted, progress.history))
+
+
+def _end(progress: drive.Progress, num_entries: int) -> int:
+    """Return the entry from which a solve goes on: the last one of the problems that do.
+
+    That is before the limit if a callback stopped the solve, or a rule that is now replaced.
+    """
+    if not checks.is_concrete(progress) or bool(jnp.all(progress.is_done)):
+        return num_entries
+    return int(jnp.max(jnp.where(progress.is_done, 0, progress.num_recorded)))
 
 
 def plan_call(
