@@ -6,6 +6,7 @@ take these unless another one is the point, and look at every sweep of one solve
 
 import jax
 import numpy as np
+import pytest
 
 import lrfjax
 
@@ -51,6 +52,11 @@ def model(sets, *, l1=0.0, l2=0.0, rate=0.0, frozen=None, is_fixed=False, **othe
 
 def _pair(value):
     return value if isinstance(value, tuple) else (value, value)
+
+
+def mostly_slow(cases, quick):
+    """Return the cases as parameters of a test; all but the ``quick`` ones run on demand."""
+    return [pytest.param(case, marks=() if case in quick else pytest.mark.slow) for case in cases]
 
 
 def every_sweep(solve, x, rank, num_iters, **options):

@@ -135,7 +135,18 @@ def places(tmp_path_factory):
     return {"data": data, "photos": data, "reference": reference}
 
 
-@pytest.mark.parametrize("entry", SUITE, ids=lambda entry: entry.name)
+SLOW = {
+    "cold_start", "scaling", "inpainting", "gpu", "large_images", "roofline", "contention",
+    "sweep_speed", "solvers", "study_num_iters", "study_qualitative", "study_patch_size",
+    "study_classification", "convergence_photos", "photograph",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(e, marks=pytest.mark.slow if e.name in SLOW else ()) for e in SUITE],
+    ids=lambda entry: entry.name,
+)
 def test_every_benchmark_runs_on_tiny_input(entry, places, tmp_path):
     target = tmp_path / "results" / f"{entry.name}.json"
     _, _, *arguments = entry.command(places, target, tmp_path / "figures", quick=True)[1:]

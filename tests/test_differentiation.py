@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lrfjax
+from tests.problems import mostly_slow
 
 pytestmark = pytest.mark.unoptimized
 
@@ -45,7 +46,9 @@ SOLVERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(
+    "name", mostly_slow(SOLVERS, ["nmf", "real", "weights and penalties", "Kullback-Leibler"])
+)
 def test_the_gradient_matches_finite_differences(name):
     def objective(x):
         return SOLVERS[name](x).history.objective[-1]

@@ -40,7 +40,7 @@ METHODS = {
     "multiplicative": lrfjax.Multiplicative(),
     "multiplicative, extrapolated": lrfjax.Extrapolated(lrfjax.Multiplicative()),
 }
-SHAPE, RANK, SWEEPS, BATCH = (13, 8), 3, 6, 60
+SHAPE, RANK, SWEEPS, BATCH = (13, 8), 3, 6, 200
 
 
 def _positive(seed, count=BATCH):

@@ -143,7 +143,12 @@ def data():
     return x.astype(np.float32), rng.integers(0, 3, (2, *SHAPE)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", PARTS)
+SLOW = ("loss with weights", "set and real", "method and set")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PARTS]
+)
 def test_a_part_of_ones_own_works_eagerly_and_under_jit_and_vmap(name, data):
     x, weights = data
     parts = PARTS[name]

@@ -176,3 +176,32 @@ def test_rates_are_traced_and_a_scale_is_no_unit():
 def test_bad_rates_are_named(solve, error, message):
     with pytest.raises(error, match=message):
         solve(np.ones((5, 4)))
+
+
+@pytest.mark.parametrize("by_column", [False, True])
+def test_a_code_of_the_caller_is_counted_and_the_objective_never_rises(by_column):
+    x = low_rank_integers(3, BATCH, SHAPE, 3)
+    values = np.arange(-5, 7)
+    costs = 1 + 0.5 * np.abs(values) + 3 * (values % 2)
+    if by_column:
+        costs = costs * np.array([[1.0], [2.0], [0.5]])
+    code = lrfjax.BitCosts(20.0, costs=costs)
+    coded = lrfjax.FactorModel(BOX, (code,))
+    result = lrfjax.factorize(x, RANK, model=lrfjax.Model(coded, coded), num_iters=SWEEPS)
+    u, v = (np.asarray(part) for part in (result.factors.u, result.factors.v))
+    rows = np.broadcast_to(costs, (RANK, len(values)))
+    bits = sum(rows[np.arange(RANK), (part + 5).astype(int)].sum(axis=(1, 2)) for part in (u, v))
+    np.testing.assert_allclose(result.history.bits[:, -1], bits, rtol=1e-6)
+    squared = ((x - u @ v.swapaxes(1, 2)) ** 2).sum(axis=(1, 2))
+    np.testing.assert_allclose(result.history.objective[:, -1], squared + 20 * bits, rtol=1e-5)
+    assert np.all(np.diff(result.history.objective) <= 1e-6 * result.history.objective[:, :-1])
+    # No single integer can be changed for the better.
+    for step in (-1, 1):
+        moved = u.copy()
+        moved[:, 3, 1] += step
+        is_inside = (moved[:, 3, 1] >= -5) & (moved[:, 3, 1] <= 6)
+        place = (np.clip(moved[:, 3, 1], -5, 6) + 5).astype(int)
+        change = ((x - moved @ v.swapaxes(1, 2)) ** 2).sum(axis=(1, 2)) - squared
+        change = change + 20 * (rows[1, place] - rows[1, (u[:, 3, 1] + 5).astype(int)])
+        settled = np.asarray(result.converged) & is_inside
+        assert np.all(change[settled] >= -1e-3)
