@@ -205,24 +205,15 @@ def _bound_share(state: State, rank: Array | int, model: Model) -> Array:
     ut, vt = state.ut, state.vt
     live = jnp.arange(ut.shape[0], dtype=jnp.int32)[:, None] < rank
     hits = sum(
-        jnp.sum(_counts(c.at_bound(f) & live, f.dtype))
+        jnp.sum(c.at_bound(f) & live, dtype=jnp.int32)
         for c, f in zip(model.constraints, (ut, vt), strict=True)
     )
     count = jnp.asarray(rank) * (ut.shape[1] + vt.shape[1])
-    return jnp.asarray(hits, ut.dtype) / count.astype(ut.dtype)
+    return jnp.asarray(hits).astype(ut.dtype) / count.astype(ut.dtype)
 
 
 def _num_changed(old: State, new: State) -> Array:
-    rows = _counts(old.ut != new.ut, old.ut.dtype), _counts(old.vt != new.vt, old.vt.dtype)
-    return jnp.sum(jnp.stack(rows).astype(jnp.int32), dtype=jnp.int32)
-
-
-def _counts(is_counted: Array, dtype: jnp.dtype) -> Array:
-    """Return how many entries of each row are True, exact below 2^24.
-
-    Floating point, since XLA on CPU has a fast sum of floats, and splits one of integers in many.
-    """
-    return jnp.sum(is_counted.astype(dtype), axis=1)
+    return jnp.sum(old.ut != new.ut, dtype=jnp.int32) + jnp.sum(old.vt != new.vt, dtype=jnp.int32)
 
 
 def _relative_change(old: Array, new: Array) -> Array:

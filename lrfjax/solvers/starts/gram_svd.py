@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax.solvers.numerics import contract, safe_sqrt
-
-T = TypeVar("T")
 
 # The first direction comes from about this many rows, by this many squarings of a Gram matrix.
 _SAMPLE_SIZE = 512
@@ -59,21 +54,16 @@ def leading_singular_pairs(x: Array, size: int) -> tuple[Array, Array, Array]:
     wide = x.T if x.shape[0] >= x.shape[1] else x
     mirror = _mirror(_leading_direction(wide))
     reflected = wide - 2 * mirror[:, None] * _apply(mirror, wide)[None, :]
+    singular, rotation = _svd_of_scaled_gram(reflected)
+
+    def once_more() -> tuple[Array, Array]:
+        values, correction = _svd_of_scaled_gram(contract(rotation, reflected, 1, 0))
+        return values, contract(correction, rotation, 1, 0)
+
+    wanted, others = singular[size - 1], singular[min(1, singular.shape[0] - 1)]
     eps = jnp.finfo(x.dtype).eps
-
-    def is_accurate(singular: Array) -> Array:
-        wanted, others = singular[size - 1], singular[min(1, singular.shape[0] - 1)]
-        return wanted * wanted > _GRAM_UNITS * eps * others * others
-
-    def one_round(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        is_first, _, rotation = carry
-        rotated = lax.cond(is_first, lambda: reflected, lambda: contract(rotation, reflected, 1, 0))
-        singular, correction = _svd_of_scaled_gram(rotated)
-        return jnp.zeros_like(is_first), singular, contract(correction, rotation, 1, 0)
-
-    length = reflected.shape[0]
-    begun = jnp.asarray(True), jnp.zeros(length, x.dtype), jnp.eye(length, dtype=x.dtype)
-    _, singular, rotation = _at_most_twice(one_round, lambda c: c[0] | ~is_accurate(c[1]), begun)
+    is_accurate = wanted * wanted > _GRAM_UNITS * eps * others * others
+    singular, rotation = lax.cond(is_accurate, lambda: (singular, rotation), once_more)
     singular, rotation = singular[:size], rotation[:size]
 
     short = rotation - 2 * _apply(mirror, rotation.T)[:, None] * mirror[None, :]
@@ -85,11 +75,6 @@ def leading_singular_pairs(x: Array, size: int) -> tuple[Array, Array, Array]:
     return ut * sign, singular, vt * sign
 
 
-def _diagonal(matrix: Array) -> Array:
-    """Return the diagonal; a masked sum compiles in less time than ``jnp.diagonal``."""
-    return jnp.sum(matrix * jnp.eye(matrix.shape[0], dtype=matrix.dtype), axis=0)
-
-
 def _apply(vector: Array, matrix: Array) -> Array:
     return jnp.matmul(vector, matrix, precision=lax.Precision.HIGHEST)
 
@@ -98,11 +83,11 @@ def _leading_direction(wide: Array) -> Array:
     """Return roughly the first left singular vector of a sample of columns, not normalised."""
     sample = wide[:, :: max(wide.shape[1] // _SAMPLE_SIZE, 1)]
     gram = contract(sample, sample, 1, 1)
-    trace = jnp.sum(_diagonal(gram))
+    trace = jnp.sum(jnp.diagonal(gram))
     power = gram / jnp.where(trace > 0, trace, 1)
     for _ in range(_SQUARINGS):
         power = contract(power, power, 1, 0)
-    return power[jnp.argmax(_diagonal(power))]
+    return power[jnp.argmax(jnp.diagonal(power))]
 
 
 def _mirror(direction: Array) -> Array:
@@ -120,7 +105,7 @@ def _mirror(direction: Array) -> Array:
 def _svd_of_scaled_gram(wide: Array) -> tuple[Array, Array]:
     """Return the singular values of a matrix, falling, and the left singular vectors as rows."""
     gram = contract(wide, wide, 1, 1)
-    length = safe_sqrt(_diagonal(gram))
+    length = safe_sqrt(jnp.diagonal(gram))
     # Rows of pure rounding noise count as zero; the squares of their lengths may underflow.
     eps = float(jnp.finfo(wide.dtype).eps)
     length = jnp.where(length > eps * jnp.max(length), length, 0)
@@ -128,28 +113,13 @@ def _svd_of_scaled_gram(wide: Array) -> tuple[Array, Array]:
     scaled = gram * inverse_length[:, None] * inverse_length[None, :]
     identity = jnp.eye(length.shape[0], dtype=wide.dtype)
 
+    def damped(damping: float) -> Array:
+        return jnp.linalg.cholesky(identity + (1 - damping) * scaled * (1 - identity))
+
     # Columns may be parallel. Damping the off-diagonal entries keeps the matrix positive definite;
     # where the sums of the Gram matrix are too long for the least damping, more of it does.
-    def factored(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        is_first, _ = carry
-        damping = jnp.where(is_first, 4 * length.shape[0] * eps, eps**0.5)
-        damped = identity + (1 - damping) * scaled * (1 - identity)
-        return jnp.zeros_like(is_first), jnp.linalg.cholesky(damped)
-
-    begun = jnp.asarray(True), jnp.zeros_like(scaled)
-    _, factor = _at_most_twice(factored, lambda c: c[0] | ~jnp.all(jnp.isfinite(c[1])), begun)
-    triangular = factor.T * length
+    triangular = damped(4 * length.shape[0] * eps)
+    is_definite = jnp.all(jnp.isfinite(triangular))
+    triangular = lax.cond(is_definite, lambda: triangular, lambda: damped(eps**0.5)).T * length
     _, singular, rotation = jnp.linalg.svd(triangular, full_matrices=False)
     return singular, rotation
-
-
-def _at_most_twice(step: Callable[[T], T], is_needed: Callable[[T], Array], carry: T) -> T:
-    """Return a carry after up to two steps; the program contains the step once.
-
-    Unlike a while loop, this has a derivative in reverse mode.
-    """
-
-    def body(carry: T, _: None) -> tuple[T, None]:
-        return lax.cond(is_needed(carry), step, lambda c: c, carry), None
-
-    return lax.scan(body, carry, None, length=2)[0]
