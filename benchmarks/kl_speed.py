@@ -189,6 +189,10 @@ def show(rows: Rows) -> str:
         ratios = [row["peer_over_lrfjax"] for row in found if row["num_iters"]]
         if ratios:
             means.append(f"{name} {geometric_mean(ratios):.1f}")
+    for (rank,), found in group([r for r in rows if r["method"] == "nmf"], "rank").items():
+        ratios = [row["peer_over_lrfjax"] for row in found if row["num_iters"]]
+        if ratios:
+            means.append(f"nmf at rank {rank} {geometric_mean(ratios):.1f}")
     text = f"Geometric means of the ratios: {', '.join(means)} (target for nmf: {TARGET:.0f})."
     if any(row["num_iters"] is None for row in rows):
         text += " Blank: scikit-learn's objective was not reached."

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import NMF
 
 import lrfjax
+from lrfjax.solvers.methods import majorised
+from lrfjax.solvers.methods.columns import Subproblem
 from tests.test_own_parts import Huber
 
 pytestmark = [
@@ -166,6 +168,25 @@ def test_values_and_slopes_are_those_of_the_divergence(beta):
         slope = jax.vmap(jax.grad(loss.value, argnums=1))(jnp.asarray(x), jnp.asarray(z))
         np.testing.assert_allclose(loss.slope(x, z), slope, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(loss.value(x, x), 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("loss", ["kl", "squared"])
+def test_rows_in_tiles_are_updated_as_all_at_once(loss, monkeypatch):
+    rng = np.random.default_rng(0)
+    target, weights = rng.gamma(1.0, 1.0, (2, 8, 13)).astype(np.float32)
+    partner, factor = (rng.gamma(1.0, 1.0, (3, n)).astype(np.float32) for n in (8, 13))
+    side = lrfjax.FactorModel(lrfjax.NonNegative())
+    for sub in (
+        Subproblem(side, 3, 3, 0.0),
+        Subproblem(side, 3, 3, 0.0).in_unit(jnp.exp2(jnp.arange(13.0) % 3)),
+    ):
+        arguments = (target, weights, partner, factor, sub, LOSSES[loss], jnp.float32(1), 2)
+        whole = majorised.update_by_parabolas(*arguments)
+        with monkeypatch.context() as patch:
+            patch.setattr(majorised, "_TILE_BYTES", 5 * 4 * 3 * 3)
+            tiled = majorised.update_by_parabolas(*arguments)
+        np.testing.assert_allclose(tiled, whole, rtol=1e-5)
+        assert np.any(whole != factor)
 
 
 def test_multiplicative_updates_are_those_of_scikit_learn():

@@ -126,7 +126,7 @@ def advance(task: Task, progress: Progress, schedule: Schedule) -> Progress:
     new = lax.fori_loop(0, schedule.record_every, once, old)
     entry = progress.num_recorded + 1
     after = _describe(task, method.state(new), entry * schedule.record_every, schedule)
-    if model.is_discrete and method.descends:
+    if model.is_discrete and method.descends and isinstance(old, State):
         # The first integer sweep starts from the start as given. If it ends above the rounded
         # start, that one replaces it. Later sweeps rise by rounding at most.
         rises = after.objective > before.objective

@@ -144,13 +144,16 @@ def describe(
         model: what is minimised.
         fields: fields of ``RECORDABLE`` to fill in, next to those of ``ALWAYS``; others are None.
     """
-    difference = residual(problem, state)
-    error = squared_error(problem, difference)
-    loss = (
-        error * problem.unit * problem.unit
-        if model.is_squared
-        else total_loss(problem, state, model)
-    )
+    if model.is_squared:
+        difference = residual(problem, state)
+        error = squared_error(problem, difference)
+        loss = error * problem.unit * problem.unit
+    else:
+        z = contract(state.vt, state.ut, 0, 0)
+        difference = problem.xt - z / problem.unit
+        error = squared_error(problem, difference)
+        value = model.loss.value(problem.xt * problem.unit, floored(model.loss, z, problem.unit))
+        loss = problem.sum(value)
     entry = History(
         sweeps=jnp.asarray(sweep, jnp.int32),
         objective=loss + model.penalty(state, rank),

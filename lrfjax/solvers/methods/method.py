@@ -22,8 +22,9 @@ class Method:
     """
 
     descends: ClassVar[bool] = True
-    """Whether no sweep from feasible factors raises the objective. A sweep that does so by rounding
-    is undone for integers."""
+    """Whether no sweep from feasible factors raises the objective. For integers, a sweep that does
+    so by rounding is undone if the method has no memory, and one that changes nothing is the last.
+    """
 
     def check(self, model: Model, is_weighted: bool) -> None:
         """Raise InputError if the method does not work for a model."""
