@@ -122,6 +122,7 @@ def test_joint_moves_find_lower_minima(luma_matrix):
     assert sum(np.log(joint)) < sum(np.log(single))
 
 
+@pytest.mark.slow
 def test_joint_moves_keep_what_is_frozen_and_count_penalties():
     x = integer_matrices(4, 40, SHAPE, 60)
     first = lrfjax.imf(x, RANK, num_iters=SWEEPS, record=()).factors

@@ -138,7 +138,8 @@ def places(tmp_path_factory):
 SLOW = {
     "cold_start", "scaling", "inpainting", "gpu", "large_images", "roofline", "contention",
     "sweep_speed", "solvers", "study_num_iters", "study_qualitative", "study_patch_size",
-    "study_classification", "convergence_photos", "photograph",
+    "study_classification", "convergence_photos", "photograph", "study_comparison", "convergence",
+    "solver_peers", "nmf_speed", "paper_codec", "codec_speed", "targets", "codec_memory",
 }  # fmt: skip
 
 

@@ -205,6 +205,7 @@ def test_multiplicative_updates_are_those_of_scikit_learn():
             np.testing.assert_allclose(result.factors.v, model.components_.T, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_kl_reaches_a_lower_divergence_than_multiplicative_updates():
     x = _positive(7, 4)
     kl = lrfjax.KullbackLeibler()

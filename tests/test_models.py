@@ -177,6 +177,7 @@ def test_reconstruction_uses_scale_and_offset():
     assert np.allclose((residual**2).sum(axis=(1, 2)), result.history.objective[:, -1], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_better_starts_end_lower(luma_matrix):
     errors = [
         float(lrfjax.imf(luma_matrix, 8, record=(), **params).history.relative_error[-1])

@@ -48,6 +48,7 @@ def test_a_solve_that_a_callback_stopped_goes_on_from_there():
     _assert_same(lrfjax.resume(early, 9), _solve(X[0], 12))
 
 
+@pytest.mark.slow
 def test_a_solve_with_a_new_rule_goes_on_from_where_the_old_one_stopped():
     early = _solve(X[0], 50, stop=lrfjax.Stalled(0.05))
     done = int(early.num_iters)

@@ -121,6 +121,7 @@ def test_binary_factors_are_found_where_they_exist():
     assert float(result.history.relative_error[-1]) < 1e-3
 
 
+@pytest.mark.slow
 def test_levels_with_a_fitted_scale_jit_and_vmap():
     def solve(x):
         return lrfjax.factorize(

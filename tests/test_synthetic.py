@@ -122,6 +122,7 @@ def test_a_pattern_inside_a_photograph_is_kept_with_a_learned_v(photo, codec):
     check_rise(psnr_by_quality(deep(image), (50, 90, 100), CODECS[codec]), 55)
 
 
+@pytest.mark.slow
 def test_nmf_gains_up_to_what_32_columns_hold(photo):
     """Few non-negative columns hold a pattern exactly, but this photograph to 30 dB only."""
     for image in (photo[:64, :64, 1], deep(photo[:64, :64, 1])):

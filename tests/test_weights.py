@@ -165,6 +165,7 @@ def test_a_photograph_with_30_percent_of_its_pixels_missing_is_inpainted(name, l
     assert 10 * np.log10(errors[1] / errors[0]) > 2
 
 
+@pytest.mark.slow
 def test_batches_vmap_and_shared_weights_agree():
     x = np.abs(low_rank_integers(9, 3, SHAPE, 3))
     weights = _weights("missing", SHAPE)

@@ -82,6 +82,7 @@ class BetaDivergence(Loss):
             # log(z / x) from the smaller of the two cancels nowhere.
             least = jnp.minimum(x, z)
             gap = jnp.abs(z - x) / jnp.where(least > 0, least, 1)
+            gap = jnp.minimum(gap, jnp.finfo(gap.dtype).max)  # x may be next to nothing
             log_ratio = jnp.sign(z - x) * jnp.log1p(gap)
             return (z - x) - x * log_ratio if self.beta else log_ratio - (z - x) / z
         is_near = jnp.abs(z - x) < 0.5 * x
