@@ -115,6 +115,7 @@ def test_forward_mode_through_the_svd(rank):
             assert np.isclose(slope.history.relative_error[0], change / 2e-6)
 
 
+@pytest.mark.slow
 def test_second_derivatives_match_differences_of_gradients():
     x, few = X[:5, :4], {**COMMON, "num_iters": 2}
     start = lrfjax.Factors(START.u[:5, :2], START.v[:4, :2])

@@ -88,6 +88,7 @@ with jax.default_device(jax.devices()[5]), jax.default_matmul_precision("bfloat1
 """
 
 
+@pytest.mark.slow
 def test_one_of_eight_devices_gives_the_same_pixels(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
     command = [sys.executable, "-c", _ON_A_DEVICE, *FEW[1:6]]

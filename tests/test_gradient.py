@@ -271,6 +271,7 @@ def test_entries_of_weight_zero_have_no_gradient(batch):
     assert history[-1] < 0.8 * history[0]
 
 
+@pytest.mark.slow
 def test_other_losses_end_near_block_coordinate_descent():
     x = np.random.default_rng(6).poisson(3.0, (14, 9)).astype(np.float32)
     loss = lrfjax.KullbackLeibler()

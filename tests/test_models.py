@@ -223,6 +223,7 @@ def test_the_balanced_start_has_equal_root_mean_squares():
     assert np.allclose(ut.T @ vt, plain[0].T @ plain[1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_models_compile_once_a_bucket(compilations):
     x = np.random.default_rng(0).integers(0, 256, (40, 24)).astype(np.float32)
 

@@ -93,6 +93,7 @@ def test_steps_run_inside_jit_and_vmap():
         np.testing.assert_allclose(mapped.history.objective[k], alone.history.objective, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_stops_problem_by_problem():
     x = _x(4)
     options = {"model": lrfjax.Model(BOX, BOX)}
@@ -116,6 +117,7 @@ def test_a_converged_solve_goes_on_with_a_new_rule():
     assert float(goes_on.history.objective[-1]) < float(loose.history.objective[-1])
 
 
+@pytest.mark.slow
 def test_the_best_of_several_starts_goes_on():
     x = _x()
     result = lrfjax.nmf(x, RANK, num_iters=5, init="random", key=0, num_restarts=3)

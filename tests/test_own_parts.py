@@ -204,6 +204,7 @@ def test_a_stop_sees_the_objective_in_the_units_of_x(data):
         assert 0 < int(result.num_iters) < 20
 
 
+@pytest.mark.slow
 def test_derivatives_exist_for_a_loss_of_ones_own(data):
     x = data[0][0]
     start = lrfjax.Factors(x[:, :2], np.eye(SHAPE[1], 2, dtype=np.float32))

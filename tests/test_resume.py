@@ -40,6 +40,7 @@ def test_two_parts_are_one_run_bit_for_bit(name, x):
     _assert_same(lrfjax.resume(_solve(x, 4, name), 6), _solve(x, 10, name))
 
 
+@pytest.mark.slow
 def test_a_solve_that_a_callback_stopped_goes_on_from_there():
     early = _solve(X[0], 10, callback=lambda sweep, entry, factors: sweep == 3)
     assert early.status == lrfjax.Status.STOPPED

@@ -138,6 +138,7 @@ def test_levels_with_a_fitted_scale_jit_and_vmap():
     assert np.isclose(mapped.history.relative_error[0, -1], error, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_gradient_methods_know_all_discrete_sets():
     for sets in ((TERNARY, lrfjax.Real()), (lrfjax.Sparse(4, BOX), BOX)):
         method = lrfjax.FirstOrder()
@@ -145,6 +146,7 @@ def test_gradient_methods_know_all_discrete_sets():
         assert is_in(np.asarray(result.factors.u), sets[0])
 
 
+@pytest.mark.slow
 def test_a_sparse_set_of_all_entries_changes_nothing():
     sets = (lrfjax.Sparse(18, lrfjax.NonNegative()), lrfjax.NonNegative())
     plain = (lrfjax.NonNegative(), lrfjax.NonNegative())

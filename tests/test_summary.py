@@ -159,6 +159,7 @@ def test_x_of_the_wrong_size_is_told(x, words):
     assert float(result.history.relative_error[-1]) < 0.45
 
 
+@pytest.mark.slow
 def test_nothing_is_told_where_nothing_is_wrong():
     # Warnings are errors here.
     solve(np.zeros(SHAPE))
