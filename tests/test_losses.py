@@ -121,7 +121,9 @@ def test_the_objective_never_rises_and_factors_are_feasible(method, loss, kind, 
         assert np.all(np.isfinite(objective))
         slack = 1e-10 * np.maximum(objective[:, :-1], objective[:, :1] * 1e-3)
         assert np.all(np.diff(objective, axis=1) <= slack)
-        assert np.mean(objective[:, -1] < objective[:, 0]) > 0.8
+        # Only a start of integers or levels can be where nothing is left to gain.
+        stands = np.asarray(result.converged) & (kind in ("integers", "levels"))
+        assert np.all((objective[:, -1] < objective[:, 0]) | stands)
         for factor in (result.factors.u, result.factors.v):
             if kind != "sparse":
                 np.testing.assert_array_equal(_set_for(loss, kind).project(factor), factor)
