@@ -17,6 +17,7 @@ from jax import Array, export
 
 from lrfjax import summary
 from lrfjax.errors import InputError
+from lrfjax.pytrees import register
 
 if TYPE_CHECKING:
     import pandas
@@ -35,7 +36,7 @@ class Status(enum.IntEnum):
     """A callback returned True."""
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True, eq=False, repr=False)
 class Factors:
     """A pair of factors, X ~ scale * U V^T + offset.
@@ -62,7 +63,7 @@ class Factors:
         return summary.as_line("Factors", rows)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True, eq=False, repr=False)
 class History:
     """The convergence history of a solver.
@@ -232,11 +233,7 @@ class Result:
         return summary.as_html("Result", self._rows())
 
 
-jax.tree_util.register_dataclass(
-    Result,
-    data_fields=[field.name for field in fields(Result) if field.init],
-    meta_fields=[],
-)
+register(Result)
 
 
 def factors_of(value: Any) -> Any:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lrfjax.pytrees import register
 from lrfjax.solvers import record
 from lrfjax.solvers.methods.method import Method
 from lrfjax.solvers.model import Model
@@ -51,7 +52,7 @@ class Schedule:
         return tuple(sorted({*self.record, *self.watch}))
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Task:
     """What does not change during a solve.
@@ -71,7 +72,7 @@ class Task:
     stop: Stop | None
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Progress:
     """What changes during a solve.

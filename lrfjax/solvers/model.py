@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lrfjax.pytrees import register
 from lrfjax.solvers.losses.loss import Loss
 from lrfjax.solvers.losses.squared import SquaredError
 from lrfjax.solvers.penalties.entropy import RatePenalty
@@ -17,7 +18,7 @@ from lrfjax.solvers.sets.boxes import Real
 from lrfjax.solvers.sets.constraint import Constraint
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class FactorModel:
     """The set, the penalties and the frozen columns of one factor.
@@ -101,7 +102,7 @@ class FactorModel:
         return self.kept(jnp.zeros_like(factor), self.constraint.projected_gradient(factor, slope))
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Model:
     """What a solver minimises: the loss of X ~ scale * U V^T + offset, plus penalties.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lrfjax.pytrees import register
 from lrfjax.solvers.numerics import (
     RowShards,
     compensated_sum,
@@ -36,7 +36,7 @@ class Execution:
     static_bounds: bool = False
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Weights:
     """The weights of the entries of X, in the units that suit each use.
@@ -77,7 +77,7 @@ def split_weights(weights: Array) -> Weights:
     return Weights(unit, of_rows, weights / columns, rows / unit, columns / unit)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Problem:
     """A matrix and the quantities that every sweep needs.
@@ -182,7 +182,7 @@ def prepare(
     )
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class State:
     """A pair of transposed factors, and the scale and offset in X ~ scale * U V^T + offset.
@@ -204,7 +204,7 @@ class State:
         return Factors(self.ut.T, self.vt.T, self.scale, self.offset)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Products:
     """The products that the update of V uses; sums over X and U V^T are computed from them.

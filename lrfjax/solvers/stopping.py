@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lrfjax.pytrees import register
 from lrfjax.types import History
 
 
@@ -39,7 +39,7 @@ class Stop:
         raise NotImplementedError
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Stalled(Stop):
     """Stop when the objective falls by no more than a share of itself between two entries.
@@ -58,7 +58,7 @@ class Stalled(Stop):
         return _is_below(self.tol, fall, jnp.abs(before.objective))
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class SmallChange(Stop):
     """Stop when neither factor changes by more than a share of its norm, nor scale and offset.
@@ -87,7 +87,7 @@ class SmallChange(Stop):
         return _is_below(self.tol, change, 1.0)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class SmallGradient(Stop):
     """Stop when the norm of the projected gradient is a small share of that at the start.
@@ -114,7 +114,7 @@ class SmallGradient(Stop):
         return _is_below(self.tol, after.projected_gradient, first.projected_gradient)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class FixedPoint(Stop):
     """Stop when no integer has changed, nor scale and offset.
@@ -136,7 +136,7 @@ class FixedPoint(Stop):
         return is_fixed if after.affine_change is None else is_fixed & (after.affine_change == 0)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class AnyOf(Stop):
     """Stop when one of several rules says so.

@@ -69,7 +69,8 @@ class Call:
         schedule = self.plan.schedule
         more = _entries(num_iters, schedule.record_every)
         schedule = replace(schedule, num_entries=_end(progress, schedule.num_entries) + more)
-        call = replace(self, parts=parts, plan=replace(self.plan, schedule=schedule))
+        plan = replace(self.plan, schedule=schedule, structure=_structure(parts))
+        call = replace(self, parts=parts, plan=plan)
         progress = with_room(progress, schedule.num_entries)
         result, progress = solving.proceed(self.data, progress, parts, plan=call.plan)
         return call.shaped(result, progress)
@@ -165,11 +166,11 @@ def plan_call(
     is_local = checks.is_concrete(x) or jax.device_count() == 1
     is_plain = not is_weighted and not fixed_length and is_whole and is_local
     kernel = kernel_for(x.dtype, bucket, model) if is_plain else "xla"
-    plan = solving.Plan(bucket, num_restarts, schedule, kernel, layout)
     # A NumPy scalar of a fixed dtype: a Python int and a jnp.int32 would compile separately. All
     # indices are int32, so that none meets another dtype under strict promotion.
     live: Any = np.int32(rank) if checks.is_concrete(rank) else jnp.asarray(rank, jnp.int32)
     parts = solving.Parts(live, model, method, stop, checked)
+    plan = solving.Plan(bucket, num_restarts, schedule, kernel, layout, _structure(parts))
     if layout is not None:
         weights = layout.put(weights, layout.rows, layout.columns)
         factors = layout.put_factors(factors) if isinstance(factors, Factors) else factors
@@ -187,3 +188,7 @@ def _entries(num_iters: int, record_every: int) -> int:
             f"record_every must divide num_iters, got {record_every} and num_iters={num_iters}"
         )
     return num_iters // record_every
+
+
+def _structure(parts: solving.Parts) -> str:
+    return str(jax.tree.structure(parts))

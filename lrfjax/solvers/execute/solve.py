@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lrfjax.pytrees import register
 from lrfjax.solvers import drive
 from lrfjax.solvers.execute.sharding import Layout, over_devices
 from lrfjax.solvers.execute.units import Units
@@ -57,6 +58,8 @@ class Plan:
         schedule: static settings of the loop.
         kernel: method of the column updates on a CUDA GPU, see ``column_kernel``.
         layout: placement of X on several devices; None for one.
+        structure: the types of the parts and what is static in them. Structures of pytrees with
+            parts from outside the package may compare equal by mistake, see ``pytrees.register``.
     """
 
     bucket: int
@@ -64,6 +67,7 @@ class Plan:
     schedule: drive.Schedule
     kernel: str = "xla"
     layout: Layout | None = None
+    structure: str = ""
 
     @property
     def execution(self) -> Execution:
@@ -72,7 +76,7 @@ class Plan:
         return Execution(shards, self.kernel, self.schedule.fixed_length)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Data:
     """What differs between the problems of a batch.
@@ -89,7 +93,7 @@ class Data:
     factors: Factors | None = None
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Parts:
     """What all problems of a batch share.
@@ -109,7 +113,7 @@ class Parts:
     start: Start | None = None
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class InUnits(Stop):
     """A stopping rule that sees the history in the units of X."""

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 from jax import Array, lax
 
+from lrfjax.pytrees import register
 from lrfjax.solvers import drive
 from lrfjax.solvers.execute import solve as solving
 from lrfjax.solvers.execute.planning import Call
@@ -17,7 +18,7 @@ from lrfjax.solvers.execute.units import Units
 from lrfjax.types import Factors, History, Result
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True, repr=False)
 class Solve:
     """A solve in progress: what ``init`` returns and ``step`` advances.

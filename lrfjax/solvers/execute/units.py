@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lrfjax.pytrees import register
 from lrfjax.solvers.model import Model
 from lrfjax.solvers.penalties.penalty import Penalty
 from lrfjax.types import Factors, History, Result
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Units:
     """What X, its weights and its factors were divided by, all of them powers of two.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -14,6 +13,7 @@ from jax import Array
 
 from lrfjax import checks
 from lrfjax.errors import InputError
+from lrfjax.pytrees import register
 from lrfjax.solvers.losses.loss import Loss
 from lrfjax.solvers.sets.constraint import Constraint
 
@@ -21,7 +21,7 @@ from lrfjax.solvers.sets.constraint import Constraint
 _SMALL_FALL = 0.1
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class BetaDivergence(Loss):
     """The beta-divergence of x >= 0 from z >= 0 (Fevotte and Idier, Neural Computation 23, 2011).
@@ -145,7 +145,7 @@ class BetaDivergence(Loss):
                 raise InputError(f"{self!r} needs sets of non-negative numbers, got {constraint!r}")
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=(), meta_fields=())
+@register
 @dataclass(frozen=True)
 class KullbackLeibler(BetaDivergence):
     """x log(x / z) - x + z, the loss of counts (Lee and Seung, NIPS 2000): beta = 1."""
@@ -153,7 +153,7 @@ class KullbackLeibler(BetaDivergence):
     beta: float = field(default=1.0, init=False, metadata={"static": True})
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=(), meta_fields=())
+@register
 @dataclass(frozen=True)
 class ItakuraSaito(BetaDivergence):
     """x / z - log(x / z) - 1, the loss of power spectra: beta = 0; X must be positive.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lrfjax.pytrees import register
 from lrfjax.solvers.losses.loss import Loss
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class SquaredError(Loss):
     """(x - z)^2. The parabola is the loss itself, so every column update is exact.

@@ -17,12 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.errors import InputError, InputTypeError
+from lrfjax.pytrees import register
 from lrfjax.solvers.methods.affine import fit_affine
 from lrfjax.solvers.methods.column_kernel import update_by_kernel
 from lrfjax.solvers.methods.columns import Subproblem, update_by_products
@@ -35,7 +35,7 @@ from lrfjax.solvers.problem import Problem, Products, State
 from lrfjax.solvers.sets.boxes import IntegerBox
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class BCD(Method):
     """Block coordinate descent: every column in turn, U before V (arXiv 2408.12691, section 3).

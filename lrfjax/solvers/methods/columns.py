@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lrfjax.pytrees import register
 from lrfjax.solvers.model import FactorModel
 from lrfjax.solvers.numerics import row_at, with_row
 from lrfjax.solvers.penalties.entropy import cheapest
@@ -30,7 +30,7 @@ def rounding_error(norm: Array | float, dtype: jnp.dtype) -> Array | float:
     return _ROUNDING_UNITS * float(jnp.finfo(dtype).eps) * norm
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Subproblem:
     """What the updates of the columns of one factor need besides products or data.

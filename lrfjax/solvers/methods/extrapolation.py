@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lrfjax.errors import InputError, InputTypeError
+from lrfjax.pytrees import register
 from lrfjax.solvers.methods.bcd import BCD
 from lrfjax.solvers.methods.method import Method
 from lrfjax.solvers.model import Model
@@ -31,7 +32,7 @@ from lrfjax.solvers.problem import Problem, State
 from lrfjax.solvers.record import objective
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Memory:
     """The memory of an accelerated method.
@@ -52,7 +53,7 @@ class Memory:
     was_dropped: Array
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Extrapolated(Method):
     """Another method, each of whose sweeps starts from extrapolated factors; no discrete sets.

@@ -16,6 +16,7 @@ import optax
 from jax import Array, lax
 
 from lrfjax.errors import InputError, InputTypeError
+from lrfjax.pytrees import register
 from lrfjax.solvers.losses.loss import floored
 from lrfjax.solvers.methods.method import Method
 from lrfjax.solvers.model import FactorModel, Model
@@ -36,7 +37,7 @@ def default_optimizer() -> optax.GradientTransformation:
     return optax.adam(0.1)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Memory:
     """The memory of a first-order method.
@@ -54,7 +55,7 @@ class Memory:
     state: State
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class FirstOrder(Method):
     """A gradient step on all entries of both factors at once, by an optimizer of optax.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lrfjax.errors import InputError
+from lrfjax.pytrees import register
 from lrfjax.solvers.losses.divergence import BetaDivergence
 from lrfjax.solvers.losses.loss import floored
 from lrfjax.solvers.methods.method import Method
@@ -19,7 +19,7 @@ from lrfjax.solvers.problem import Problem, Products, State
 from lrfjax.solvers.sets.boxes import NonNegative
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Multiplicative(Method):
     """Multiplicative updates of all entries of U, then of V (Lee and Seung, 2000).

@@ -22,13 +22,13 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from lrfjax import checks
 from lrfjax.errors import InputError
+from lrfjax.pytrees import register
 from lrfjax.solvers.penalties.penalty import Bound, Penalty
 from lrfjax.solvers.sets.boxes import IntegerBox
 from lrfjax.solvers.sets.constraint import Constraint
@@ -38,7 +38,7 @@ MAX_VALUES = 4096
 """The most values that a column update tries."""
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class RatePenalty(Penalty):
     """``weight`` times bits that depend on the integer alone; the base class of the two below.
@@ -91,7 +91,7 @@ class RatePenalty(Penalty):
         return replace(self, lowest=lower, num_values=count)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Entropy(RatePenalty):
     """``weight`` times the empirical entropy in bits, each column with an ideal code of its own.
@@ -113,7 +113,7 @@ class Entropy(RatePenalty):
         return histogram(column, self.lowest_of(r), self.num_values)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class BitCosts(RatePenalty):
     """``weight`` times the bits that a given code takes for every integer.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lrfjax import checks
 from lrfjax.errors import InputError
+from lrfjax.pytrees import register
 from lrfjax.solvers.sets.constraint import Constraint
 from lrfjax.solvers.sets.levels import Levels
 from lrfjax.solvers.sets.sparsity import Sparse
@@ -60,7 +60,7 @@ class Penalty:
         return self
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class L1(Penalty):
     """2 weight |U|_1 times the length of the other dimension. For integers: a dead zone.
@@ -90,7 +90,7 @@ class L1(Penalty):
         return self
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class L2(Penalty):
     """weight ||U||_F^2 times the length of the other dimension, like ``L1``."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lrfjax.pytrees import register
 from lrfjax.solvers.sets.constraint import Constraint
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Real:
     """All real numbers, for the unconstrained factorization."""
@@ -63,7 +63,7 @@ class Real:
         return gradient
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class NonNegative:
     """Non-negative real numbers, with the column update of HALS (Cichocki and Phan, 2009)."""
@@ -114,7 +114,7 @@ def _over_rows(bound: Any) -> Any:
     return bound if np.ndim(bound) == 0 else bound[:, None]
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Box:
     """Real numbers from ``lower`` to ``upper``, both included.
@@ -174,7 +174,7 @@ class Box:
         return jnp.where(is_stuck, 0, gradient)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class IntegerBox(Box):
     """Integers from ``lower`` to ``upper``, both included (arXiv 2408.12691, section 3).

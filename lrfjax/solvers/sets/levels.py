@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from lrfjax.errors import InputError, InputTypeError
+from lrfjax.pytrees import register
 from lrfjax.solvers.sets.boxes import Box
 from lrfjax.solvers.sets.constraint import Constraint
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True, init=False)
 class Levels:
     """Entries from a list of real numbers, such as {0, 1}, {-1, 0, 1} or powers of two.

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lrfjax import checks
+from lrfjax.pytrees import register
 from lrfjax.solvers.sets.boxes import Real
 from lrfjax.solvers.sets.constraint import Constraint
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class Sparse:
     """Columns with at most ``num_nonzeros`` entries other than zero.

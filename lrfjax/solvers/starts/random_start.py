@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from lrfjax import checks
+from lrfjax.pytrees import register
 from lrfjax.solvers.model import Model
 from lrfjax.solvers.numerics import safe_sqrt
 from lrfjax.solvers.sets.constraint import Constraint
 from lrfjax.solvers.starts.start import Start
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class RandomStart(Start):
     """Normal draws, scaled so that the entries of U V^T are about as large as those of X.

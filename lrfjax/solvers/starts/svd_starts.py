@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from lrfjax.errors import InputError
+from lrfjax.pytrees import register
 from lrfjax.solvers.model import Model
 from lrfjax.solvers.numerics import safe_sqrt
 from lrfjax.solvers.starts.gram_svd import leading_singular_pairs
@@ -34,7 +34,7 @@ _SCALED_STARTS = (
 _UNSCALED_STARTS = tuple((lean, 1.0) for lean in (0.85, 0.9, 0.7, 1.0, 0.8, 1.2, 0.6, 0.75))
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class SVDStart(Start):
     """The paper's start, U S^(1/2) and V S^(1/2) of the truncated SVD, not rounded.
@@ -51,7 +51,7 @@ class SVDStart(Start):
         return _svd(x, size, model)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class BalancedStart(Start):
     """The paper's start in the gauge in which rounding costs least.
@@ -91,7 +91,7 @@ class BalancedStart(Start):
         return replace(self, lean=leans, share=shares)
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class NNDSVDStart(Start):
     """The NNDSVD start of Boutsidis and Gallopoulos (Pattern Recognition 41, 2008).
