@@ -56,13 +56,10 @@ def test_the_readme_is_short_enough_for_a_newcomer():
     assert len(text.split()) <= 1800
 
 
-def _notebooks():
-    """The first notebook in every run, the others before a release."""
-    first, *others = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    return [first, *(pytest.param(path, marks=pytest.mark.slow) for path in others)]
-
-
-@pytest.mark.parametrize("path", _notebooks(), ids=lambda path: path.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem
+)
 def test_notebooks_run_from_start_to_end(path):
     cells = json.loads(path.read_text())["cells"]
     names = {}

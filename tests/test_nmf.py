@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import lrfjax
-from tests.problems import EPS, RANK, SHAPE, SWEEPS, every_sweep, objective_in_float64
+from tests.problems import EPS, RANK, SHAPE, SWEEPS, every_sweep, mostly_slow, objective_in_float64
 
 
 def _random(seed, shape, scale=1.0):
@@ -13,7 +13,7 @@ def _random(seed, shape, scale=1.0):
 
 
 @pytest.mark.parametrize("init", ["nndsvd", "svd", "random"])
-@pytest.mark.parametrize("rank", [1, RANK, 8])
+@pytest.mark.parametrize("rank", mostly_slow([1, RANK, 8], quick=[1, 8]))
 def test_the_objective_in_float64_does_not_rise(init, rank):
     x = np.concatenate(
         [_random(1, (100, *SHAPE)), _random(2, (100, *SHAPE), 1e4), _random(3, (50, *SHAPE), 1e-6)]

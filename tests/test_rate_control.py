@@ -18,6 +18,7 @@ from lrfjax.codec.rate_control import (
     meet_psnr,
 )
 from lrfjax.errors import InputError
+from tests.problems import mostly_slow
 
 pytestmark = pytest.mark.unoptimized
 
@@ -122,7 +123,7 @@ def test_the_lagrangian_rises_between_steps():
 
 
 @pytest.mark.parametrize("encode", [lrfjax.imf_encode, lrfjax.svd_encode])
-@pytest.mark.parametrize("side", [64, 96])
+@pytest.mark.parametrize("side", mostly_slow([64, 96], quick=[64]))
 def test_small_photographs_meet_their_targets(photo, encode, side):
     image = photo[:side, :side]
     for target in (1.5, 3.0):

@@ -18,6 +18,7 @@ from tests.problems import (
     integer_matrices,
     low_rank_integers,
     model,
+    mostly_slow,
 )
 
 pytestmark = [
@@ -50,7 +51,7 @@ def exact_objective(x, factors, rates, l1=0.0, l2=0.0, weights=1.0):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", mostly_slow([1, 2], quick=[2]))
 def test_the_penalised_objective_never_rises(name, seed):
     terms = {"rate": 5.0, **MODELS[name]}
     x = integer_matrices(seed, BATCH, SHAPE, 40)
