@@ -15,24 +15,24 @@ from tqdm import tqdm
 import lrfjax
 from benchmarks.harness import Benchmark, Row, Rows, group, run
 from benchmarks.report import images
-from lrfjax.evaluation.methods import METHODS, PAPER_IMF_QUALITIES
+from lrfjax.evaluation.methods import METHODS
 from lrfjax.evaluation.page import table
 from lrfjax.evaluation.timing import compilations
 from lrfjax.image.metrics import fidelity
 
 ABOUT = """\
-The sweep encodes the first image at every quality of the paper (`imf_sweep`), decodes all files and
-measures PSNR, SSIM and MS-SSIM. Its time includes compilation. A cold call is one `imf_encode`
-with `PAPER_SETTINGS` after all compiled programs were dropped; a new process would need the time of
-the imports as well. Cold calls are measured at a few qualities, and their mean stands for the
-others."""
+The sweep encodes the first image at every quality of the paper (`PaperIMFCodec().sweep`), decodes
+all files and measures PSNR, SSIM and MS-SSIM. Its time includes compilation. A cold call is one
+`imf_encode` with `PAPER_SETTINGS` after all compiled programs were dropped; a new process would
+need the time of the imports as well. Cold calls are measured at a few qualities, and their mean
+stands for the others."""
 
 
 def measure(options: argparse.Namespace) -> Rows:
     """Return a row for the sweep and one for each cold call."""
     path = images(options.data)[0]
     image = lrfjax.read_image(path)
-    qualities = PAPER_IMF_QUALITIES[::40] if options.quick else PAPER_IMF_QUALITIES
+    qualities = METHODS["imf-paper"].levels[:: 40 if options.quick else 1]
     count = 1 if options.quick else options.cold
 
     def drop_programs() -> None:
@@ -42,7 +42,7 @@ def measure(options: argparse.Namespace) -> Rows:
     compilations()
     drop_programs()
     before, start = compilations(), time.perf_counter()
-    files = [batch[0] for batch in lrfjax.imf_sweep([image], qualities)]
+    files = [batch[0] for batch in lrfjax.PaperIMFCodec().sweep([image], qualities)]
     encoding = time.perf_counter() - start
     for file in files:
         jax.block_until_ready(fidelity(image[None], lrfjax.imf_decode(file)[None]))

@@ -25,7 +25,7 @@ from tqdm import tqdm
 import lrfjax
 from lrfjax.codec import learned_encode
 from lrfjax.codec.atoms import ATOMS, BANDS
-from lrfjax.codec.classic_settings import make_layout, resolve_ranks
+from lrfjax.codec.codec import Rate
 from lrfjax.codec.dictionaries import analyze, choose
 from lrfjax.codec.entropy import dictionary_coder, factor_coder, interlaced, trained
 from lrfjax.codec.entropy.ans import SymbolEncoder
@@ -40,7 +40,9 @@ from lrfjax.codec.entropy.frequency_contexts import (
 )
 from lrfjax.codec.entropy.magnitudes import ESCAPE, NUM_CLASSES
 from lrfjax.codec.layout import to_matrices
+from lrfjax.codec.paper import PaperIMFCodec
 from lrfjax.codec.planes import color_rotation, to_patches
+from lrfjax.codec.ranks import resolve_ranks
 from lrfjax.codec.rate_control import LAGRANGIAN
 from lrfjax.image.reading import read_image
 
@@ -212,8 +214,8 @@ def learned_factors(images: list[np.ndarray], rng: np.random.Generator) -> list[
     for image in tqdm(images, desc="learned factors"):
         for settings in FACTOR_SETTINGS:
             if "quality" in settings:
-                layout = make_layout(image.shape, "YCbCr", (0.5, 0.5), True, (8, 8))
-                ranks = resolve_ranks(layout, None, settings["quality"])
+                layout = PaperIMFCodec().layout(image.shape)
+                ranks = resolve_ranks(layout, Rate(quality=settings["quality"]))
                 for x, rank, grids in zip(
                     to_matrices(image, layout=layout), ranks, layout.factor_grids, strict=True
                 ):

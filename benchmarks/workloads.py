@@ -12,8 +12,8 @@ import numpy as np
 
 import lrfjax
 from benchmarks.report import images
-from lrfjax.codec.classic_settings import make_layout
 from lrfjax.codec.layout import to_matrices
+from lrfjax.codec.paper import PaperIMFCodec
 
 RANKS = (4, 16, 32, 64)
 SHIFT = (3, 5)
@@ -44,7 +44,7 @@ SOLVERS = {
 
 def plane_matrices(image: np.ndarray, patch_size: tuple[int, int] = (8, 8)) -> list[np.ndarray]:
     """Return the patch matrices of luma and halved chroma, as in the paper, float32."""
-    layout = make_layout(image.shape, "YCbCr", (0.5, 0.5), True, patch_size)
+    layout = PaperIMFCodec(patch_size=patch_size).layout(image.shape)
     return [np.asarray(matrix) for matrix in to_matrices(image, layout=layout)]
 
 

@@ -14,18 +14,25 @@ All public names are listed in ``__all__`` and can be imported from ``lrfjax`` i
 
 from importlib.metadata import version as _version
 
-from lrfjax.codec.classic_settings import PAPER_SETTINGS
-from lrfjax.codec.decode import (
-    decode,
+from lrfjax.codec.codec import Codec, Rate
+from lrfjax.codec.dct import DCTCodec
+from lrfjax.codec.decode import decode, read_factors, read_metadata
+from lrfjax.codec.doors import (
+    dct_decode,
+    dct_encode,
     imf_decode,
+    imf_encode,
     nmf_decode,
-    read_factors,
-    read_metadata,
+    nmf_encode,
     svd_decode,
+    svd_encode,
 )
-from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
+from lrfjax.codec.encode import encode
+from lrfjax.codec.learned import IMFCodec, NMFCodec, SVDCodec
+from lrfjax.codec.paper import PAPER_SETTINGS, PaperIMFCodec, PaperSVDCodec
 from lrfjax.codec.pil import pil_decode, pil_encode
-from lrfjax.codec.sweep import imf_sweep, svd_sweep
+from lrfjax.codec.registry import find as find_codec
+from lrfjax.codec.registry import register as register_codec
 from lrfjax.errors import (
     FitWarning,
     FormatError,
@@ -98,7 +105,9 @@ __all__ = [
     "BetaDivergence",
     "BitCosts",
     "Box",
+    "Codec",
     "Constraint",
+    "DCTCodec",
     "Entropy",
     "Extrapolated",
     "FactorModel",
@@ -108,6 +117,7 @@ __all__ = [
     "FixedPoint",
     "FormatError",
     "History",
+    "IMFCodec",
     "InputError",
     "InputTypeError",
     "IntegerBox",
@@ -119,15 +129,20 @@ __all__ = [
     "Method",
     "Model",
     "Multiplicative",
+    "NMFCodec",
     "NNDSVDStart",
     "NonNegative",
+    "PaperIMFCodec",
+    "PaperSVDCodec",
     "Penalty",
     "Picture",
     "RandomStart",
+    "Rate",
     "Real",
     "Record",
     "Result",
     "Row",
+    "SVDCodec",
     "SVDStart",
     "SmallChange",
     "SmallGradient",
@@ -148,16 +163,19 @@ __all__ = [
     "column_kernel",
     "compression_ratio",
     "convergence_table",
+    "dct_decode",
+    "dct_encode",
     "decode",
+    "encode",
     "eval_compression",
     "evaluate",
     "factor_bits",
     "factorize",
+    "find_codec",
     "finish",
     "imf",
     "imf_decode",
     "imf_encode",
-    "imf_sweep",
     "init",
     "mean_curve",
     "ms_ssim",
@@ -178,6 +196,7 @@ __all__ = [
     "read_picture",
     "read_rows",
     "reconstruct",
+    "register_codec",
     "resume",
     "save_figure",
     "shard_batch",
@@ -187,7 +206,6 @@ __all__ = [
     "svd",
     "svd_decode",
     "svd_encode",
-    "svd_sweep",
     "sweeps_to",
     "time_sweeps",
     "transform",

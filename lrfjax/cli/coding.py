@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import ast
+import textwrap
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from lrfjax import checks
 from lrfjax.cli.batch import Job, plan, run_all, tile_bar
 from lrfjax.codec.chunks import SIGNATURE
+from lrfjax.codec.codec import Codec
 from lrfjax.codec.decode import decode, read_metadata
-from lrfjax.codec.encode import imf_encode, nmf_encode, svd_encode
+from lrfjax.codec.doors import with_settings
+from lrfjax.codec.encode import encode
+from lrfjax.codec.file_codec import FileCodec
+from lrfjax.codec.registry import codecs, find
 from lrfjax.errors import InputError
 from lrfjax.evaluation.describe import describe
 from lrfjax.image.metrics import bits_per_pixel
-from lrfjax.image.reading import MAX_PIXELS, Picture, read_picture
+from lrfjax.image.reading import MAX_PIXELS, Picture, check_image, read_picture
 from lrfjax.image.writing import check_suffix, picture_bytes, write_atomically
 
-_ENCODERS: dict[str, Callable[..., bytes]] = {
-    "imf": imf_encode,
-    "svd": svd_encode,
-    "nmf": nmf_encode,
-}
 _SUFFIX = ".lrfj"
 
 
 def add_commands(commands: Any) -> None:
     """Add encode, decode and info to the subparsers of the command line."""
-    encode = commands.add_parser("encode", help="compress image files")
+    encode = commands.add_parser(
+        "encode",
+        help="compress image files",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_codec_help(),
+    )
     encode.add_argument("inputs", nargs="+", metavar="IN", help="image files, or arrays as .npy")
     encode.add_argument(
         "output", metavar="OUT", help=f"a file, or for several IN a folder of {_SUFFIX} files"
@@ -42,13 +48,18 @@ def add_commands(commands: Any) -> None:
         "--quality", type=float, metavar="Q", help="0 to 100: steps from 256 down to 1 gray levels"
     )
     rate.add_argument("--rank", type=int, metavar="R", help="number of columns of the luma factors")
-    encode.add_argument("--method", choices=sorted(_ENCODERS), default="imf", help="(default: imf)")
-    encode.add_argument("--effort", type=int, choices=(1, 2, 3), help="imf: 1 (fast) to 3 (slow)")
     encode.add_argument(
-        "--color-space",
-        choices=("rotated", "YCbCr", "RGB"),
-        default="rotated",
-        help="colour space (default: rotated, chosen for each image)",
+        "--method",
+        default="dct",
+        metavar="CODEC",
+        help="a codec from the list below, or package.module:object (default: %(default)s)",
+    )
+    encode.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the codec, such as effort=3; may be repeated",
     )
     encode.add_argument(
         "--keep-metadata", action="store_true", help="keep the colour profile and EXIF"
@@ -65,6 +76,12 @@ def add_commands(commands: Any) -> None:
     )
     decoder.add_argument(
         "--format", metavar="SUFFIX", help="format in a folder, such as tiff (default: png)"
+    )
+    decoder.add_argument(
+        "--method",
+        default=None,
+        metavar="CODEC",
+        help="the codec of files with another format than lrfjax's",
     )
     _add_max_pixels(decoder)
     decoder.set_defaults(run=_decode)
@@ -87,51 +104,76 @@ def _add_max_pixels(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _encode(options: argparse.Namespace) -> int:
-    settings = _encoder_settings(options)
-    encoder = _ENCODERS[options.method]
+def _codec_help() -> str:
+    """Return the codecs and their settings, a line each."""
+    lines = ["codecs and their settings:"]
+    for codec in codecs().values():
+        if isinstance(codec, FileCodec):
+            settings = ", ".join(f"{f.name}={f.default!r}" for f in fields(codec))
+            lines += textwrap.wrap(
+                f"{codec.name:<10} {codec.label}: {settings or 'none'}",
+                width=96,
+                initial_indent="  ",
+                subsequent_indent=" " * 13,
+                break_on_hyphens=False,
+            )
+    return "\n".join(lines)
 
-    def encode(job: Job) -> str:
-        picture = read_picture(job.source, max_pixels=options.max_pixels)
-        metadata = {}
+
+def _encode(options: argparse.Namespace) -> int:
+    codec = _codec(options)
+    rate = _rate(options)
+    max_pixels = checks.integer("max_pixels", options.max_pixels, 1)
+
+    def encode_file(job: Job) -> str:
+        picture = read_picture(job.source, max_pixels=max_pixels)
+        metadata: dict[str, Any] = {}
         if options.keep_metadata:
             metadata = {"icc_profile": picture.icc_profile, "exif": picture.exif}
         with tile_bar() as progress:
-            # The other methods have no tiles.
-            shown = {"progress": progress} if options.method == "imf" else {}
-            data = encoder(picture.pixels, **settings, **metadata, **shown)
+            data = encode(
+                picture.pixels, codec, max_pixels=max_pixels, progress=progress, **rate, **metadata
+            )
         write_atomically(job.target, data)
         bpp = bits_per_pixel(picture.pixels.shape, data)
         return f"wrote {job.target}: {len(data)} bytes, {bpp:.4f} bpp"
 
-    return run_all("encode", plan(options.inputs, options.output, _SUFFIX), encode)
+    return run_all("encode", plan(options.inputs, options.output, _SUFFIX), encode_file)
 
 
-def _encoder_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings of the encoder, after the checks that need no image."""
-    settings = {
-        "color_space": options.color_space,
-        "max_pixels": checks.integer("max_pixels", options.max_pixels, 1),
-    }
-    if options.effort is not None:
-        if options.method != "imf":
-            raise InputError(f"--effort is for imf, the method is {options.method}")
-        settings["effort"] = options.effort
+def _codec(options: argparse.Namespace) -> Codec:
+    """Return the codec with its settings."""
+    codec = find(options.method)
+    settings: dict[str, Any] = {}
+    for text in options.set:
+        name, has_sign, value = text.partition("=")
+        if not has_sign:
+            raise InputError(f"--set must be NAME=VALUE, got {text!r}")
+        try:
+            settings[name.strip()] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            settings[name.strip()] = value  # a word needs no quotes
+    if not settings:
+        return codec
+    return with_settings(f"--method {options.method}", [type(codec)], settings)
+
+
+def _rate(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the rate as an argument of ``encode``, after the checks that need no image."""
     if options.quality is not None:
-        settings["quality"] = checks.real("quality", options.quality, 0.0, 100.0)
-    elif options.rank is not None:
-        settings["rank"] = checks.integer("rank", options.rank, 1)
-    elif options.target_psnr is not None:
-        settings["target_psnr"] = checks.real("target_psnr", options.target_psnr, 0.0)
-    else:
-        settings["target_bpp"] = checks.real("target_bpp", options.target_bpp, 0.0)
-    return settings
+        return {"quality": checks.real("quality", options.quality, 0.0, 100.0)}
+    if options.rank is not None:
+        return {"rank": checks.integer("rank", options.rank, 1)}
+    if options.target_psnr is not None:
+        return {"target_psnr": checks.real("target_psnr", options.target_psnr, 0.0)}
+    return {"target_bpp": checks.real("target_bpp", options.target_bpp, 0.0)}
 
 
 def _decode(options: argparse.Namespace) -> int:
     suffix = f".{(options.format or 'png').lstrip('.')}"
     check_suffix(suffix, f"--format {options.format!r}")
     max_pixels = checks.integer("max_pixels", options.max_pixels, 1)
+    other = None if options.method is None else find(options.method)
     jobs = plan(options.inputs, options.output, suffix)
     is_file = str(jobs[0].target) == str(Path(options.output))
     if is_file and options.format is not None:
@@ -139,11 +181,14 @@ def _decode(options: argparse.Namespace) -> int:
     check_suffix(jobs[0].target.suffix, f"output {str(jobs[0].target)!r}")
 
     def decode_file(job: Job) -> str:
-        data = _read_bytes(job.source)
-        metadata = read_metadata(data, max_pixels=max_pixels)
-        with tile_bar() as progress:
-            pixels = decode(data, max_pixels=max_pixels, progress=progress)
-        picture = Picture(pixels, metadata.icc_profile, metadata.exif)
+        if other is not None and not isinstance(other, FileCodec):
+            picture = Picture(check_image(other.decode(job.source.read_bytes())))
+        else:
+            data = _read_bytes(job.source)
+            metadata = read_metadata(data, max_pixels=max_pixels)
+            with tile_bar() as progress:
+                pixels = decode(data, max_pixels=max_pixels, progress=progress)
+            picture = Picture(pixels, metadata.icc_profile, metadata.exif)
         file, lost = picture_bytes(picture, job.target.suffix)
         write_atomically(job.target, file)
         height, width = picture.pixels.shape[:2]

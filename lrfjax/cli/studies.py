@@ -40,9 +40,9 @@ def add_commands(commands: Any) -> None:
     evaluation.add_argument("--data", type=Path, required=True, metavar="DIR", help=_DATA_HELP)
     evaluation.add_argument(
         "--methods",
-        default="imf,svd,nmf,jpeg,webp",
+        default="dct,imf,svd,nmf,jpeg,webp",
         metavar="NAMES",
-        help=f"codecs, from {', '.join(METHODS)} (default: %(default)s)",
+        help=f"codecs, from {', '.join(METHODS)}, or package.module:object (default: %(default)s)",
     )
     evaluation.add_argument(
         "--levels",

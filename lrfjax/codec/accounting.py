@@ -61,16 +61,16 @@ def account(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Account:
 
     Args:
         data: a file of any lrfjax codec.
-        max_pixels: see ``imf_decode``.
+        max_pixels: see ``decode``.
 
     Raises:
-        FormatError: see ``imf_decode``.
-        InputTypeError: see ``imf_decode``.
+        FormatError: see ``decode``.
+        InputTypeError: see ``decode``.
 
     Example:
         >>> import numpy as np, lrfjax
         >>> image = np.arange(256, dtype=np.uint8).reshape(16, 16)
-        >>> data = lrfjax.imf_encode(image, quality=50)
+        >>> data = lrfjax.encode(image, quality=50)
         >>> found = account(data)
         >>> total = sum(s.bits for s in found.shares) + found.choices + found.rest
         >>> round(total) == 8 * lrfjax.read_factors(data).sizes["factors"]

@@ -59,13 +59,13 @@ class DictionaryHeader:
         size: (H, W) in pixels.
         tile_rows: rows of patches per tile; the last tile may have fewer.
         finish: parameters of the conversion to pixels; its steps are the steps of U.
-        method: always ``"imf"``.
+        method: always ``"dct"``.
     """
 
     size: tuple[int, int]
     tile_rows: int
     finish: Finish
-    method: str = "imf"
+    method: str = "dct"
 
     @property
     def patch_grid(self) -> tuple[int, int]:

@@ -26,44 +26,27 @@ from lrfjax.errors import FormatError
 from lrfjax.image.reading import MAX_PIXELS
 
 
-def imf_decode(
+def decode(
     data: bytes, *, max_pixels: int = MAX_PIXELS, progress: Progress = no_progress
 ) -> np.ndarray:
-    """Decode a file of ``imf_encode``.
+    """Decode a file of any lrfjax codec.
 
     Args:
         data: the file.
         max_pixels: largest number of pixels; larger images are refused before anything is
             allocated. Padding to whole patches may add an eighth of it and a megapixel.
-        progress: callback for files with a dictionary. It receives the number of decoded tiles (of
-            about a megapixel) and the number of all tiles, once before the first and after each.
+        progress: callback for files in tiles. It receives the number of decoded tiles (of about a
+            megapixel) and the number of all tiles, once before the first and after each.
 
     Returns:
         The image, shape (H, W), (H, W, 3), or (H, W, 4) with alpha last; uint8, or uint16 if the
         encoded image was uint16.
 
     Raises:
-        FormatError: if the data is not a file of ``imf_encode``, is damaged, cut off or too large.
+        FormatError: if the data is not an lrfjax file, is damaged, cut off or too large.
         InputTypeError: if the data is not bytes.
     """
-    return _decode(data, "imf", max_pixels, progress)
-
-
-def svd_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a file of ``svd_encode``; see ``imf_decode``."""
-    return _decode(data, "svd", max_pixels)
-
-
-def nmf_decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a file of ``nmf_encode``; see ``imf_decode``."""
-    return _decode(data, "nmf", max_pixels)
-
-
-def decode(
-    data: bytes, *, max_pixels: int = MAX_PIXELS, progress: Progress = no_progress
-) -> np.ndarray:
-    """Decode a file of any lrfjax codec; see ``imf_decode``."""
-    return _decode(data, None, max_pixels, progress)
+    return decode_file(data, None, max_pixels, progress)
 
 
 @dataclass(frozen=True)
@@ -84,11 +67,11 @@ def read_metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Metadata:
 
     Args:
         data: the file.
-        max_pixels: see ``imf_decode``.
+        max_pixels: see ``decode``.
 
     Raises:
-        FormatError: see ``imf_decode``.
-        InputTypeError: see ``imf_decode``.
+        FormatError: see ``decode``.
+        InputTypeError: see ``decode``.
     """
     file = container.read(data, max_pixels)
     return Metadata(file.icc_profile, file.exif)
@@ -118,11 +101,11 @@ def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
 
     Args:
         data: the file.
-        max_pixels: see ``imf_decode``.
+        max_pixels: see ``decode``.
 
     Raises:
-        FormatError: see ``imf_decode``.
-        InputTypeError: see ``imf_decode``.
+        FormatError: see ``decode``.
+        InputTypeError: see ``decode``.
     """
     file = container.read(data, max_pixels)
     if isinstance(file.header, LearnedHeader):
@@ -135,9 +118,10 @@ def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
     return Contents(file.header, factors, kinds, file.sizes)
 
 
-def _decode(
+def decode_file(
     data: bytes, method: str | None, max_pixels: int, progress: Progress = no_progress
 ) -> np.ndarray:
+    """Decode a file of a method, such as ``"imf"``, or of any method for None; see ``decode``."""
     file = container.read(data, max_pixels)
     header = file.header
     if method is not None and header.method != method:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lrfjax.errors import InputError
 from lrfjax.image import color, patches, resample
 
 # Planes are clipped to this magnitude, so that colour conversion stays within int32. Images stay
@@ -95,6 +96,16 @@ def padding_fits(size: tuple[int, int], patch: tuple[int, int], max_pixels: int)
     """
     height, width = patches.padded_size(size, patch)
     return height * width <= max_pixels + max_pixels // 8 + _FREE_PADDING
+
+
+def check_padding(size: tuple[int, int], patch_size: tuple[int, int], max_pixels: int) -> None:
+    """Raise InputError if decoders with the same limit refuse the padding to whole patches."""
+    if not padding_fits(size, patch_size, max_pixels):
+        padded = patches.padded_size(size, patch_size)
+        raise InputError(
+            f"patch_size {patch_size} pads the image of {size} pixels to {padded}, too many for "
+            f"max_pixels {max_pixels}"
+        )
 
 
 @partial(jax.jit, static_argnames="layout")

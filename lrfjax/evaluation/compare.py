@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from lrfjax.codec.classic_settings import make_layout
 from lrfjax.codec.layout import to_matrices
+from lrfjax.codec.paper import PaperIMFCodec
 from lrfjax.evaluation.bjontegaard import bd_rate
 from lrfjax.evaluation.measure import eval_compression
 from lrfjax.evaluation.methods import METHODS, Method
@@ -41,11 +41,11 @@ _RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 16, 20, 25, 32)
 PAPER = METHODS["imf-paper"].label
 
 CODECS: dict[str, Method] = {
-    **{METHODS[name].label: METHODS[name] for name in ("imf", "svd", "nmf")},
+    **{METHODS[name].label: METHODS[name] for name in ("dct", "imf", "svd", "nmf")},
     PAPER: replace(METHODS["imf-paper"], parameter="rank", levels=_RANKS),
     METHODS["jpeg"].label: METHODS["jpeg"],
 }
-"""The default pipeline with each factorization, the published codec, and JPEG."""
+"""The DCT dictionary, one pipeline with each factorization, the published codec, and JPEG."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Comparison:
 def num_steps() -> int:
     """Return the largest possible number of calls of ``progress`` by ``compare_image``."""
     for_targets = {True: (_REFINEMENTS + 1) * len(TARGET_BPPS), False: 2 * len(TARGET_BPPS)}
-    return 3 + sum(len(c.levels) + for_targets[c.is_continuous] for c in CODECS.values())
+    return 3 + sum(len(c.levels) + for_targets[c.codec.is_continuous] for c in CODECS.values())
 
 
 def compare_image(image: np.ndarray, progress: Callable[[str], None]) -> Comparison:
@@ -106,7 +106,7 @@ def compare_image(image: np.ndarray, progress: Callable[[str], None]) -> Compari
         image: shape (H, W) or (H, W, 3), uint8.
         progress: function called after each step with its description.
     """
-    layout = make_layout(image.shape, "YCbCr", (0.5, 0.5), True, (8, 8))
+    layout = PaperIMFCodec().layout(image.shape)
     luma = to_matrices(image, layout=layout)[0]
     rank = min(SOLVER_RANK, *luma.shape)
     calls: dict[str, Callable[[], Result]] = {
@@ -140,9 +140,8 @@ def _curve(
     rows: dict[float, dict[str, Any]] = {}
 
     def measure(level: float) -> None:
-        settings = {codec.parameter: level, **codec.fixed}
         rows[level] = eval_compression(
-            image, codec.encode, codec.decode, True, warm_up=False, **settings
+            image, codec.encode_at, codec.codec.decode, True, warm_up=False, level=level
         )
         progress(level)
 
@@ -153,9 +152,9 @@ def _curve(
         if rows[level][_RATE] > BD_RATES[1]:
             break
     for target in TARGET_BPPS:
-        for _ in range(_REFINEMENTS if codec.is_continuous else 1):
+        for _ in range(_REFINEMENTS if codec.codec.is_continuous else 1):
             level = _level_at(rows, target)
-            level = level if codec.is_continuous else round(level)
+            level = level if codec.codec.is_continuous else round(level)
             if level in rows:
                 break
             measure(level)

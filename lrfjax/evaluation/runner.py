@@ -63,8 +63,8 @@ def evaluate(
 ) -> Summary:
     """Measure every image of a folder with every method at every level.
 
-    Images of one shape are encoded in batches if the codec can (``Method.sweep``), and scored in
-    batches always. Times exclude compilation: a call that compiled is repeated.
+    Images of one shape are encoded in batches if the codec can, and scored in batches always. Times
+    exclude compilation: a call that compiled is repeated.
 
     Args:
         folder: folder of images, see ``dataset.find_images``.
@@ -158,7 +158,7 @@ def _all_present(out: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _key(item: Item, method: Method, level: float) -> tuple[str, str, str, float, str]:
-    return row_key(item.name, item.digest, method.name, level, dict(method.fixed))
+    return row_key(item.name, item.digest, method.name, level, method.settings)
 
 
 def _todo(
@@ -182,7 +182,7 @@ def _measure(
 ) -> Iterator[tuple[list[Row], int]]:
     """Yield the missing rows of a batch, level by level, and the number that was due."""
     todo = _todo(batch, method, file)
-    if method.sweep is None:
+    if not method.is_batched:
         failed: set[int] = set()
         for level, missing in todo:
             coded = []
@@ -206,7 +206,7 @@ def _measure(
             start = time.perf_counter()
             files = next(sweep)
             ms = 1e3 * (time.perf_counter() - start) / len(batch)
-            ms = float("nan") if method.shares_work else ms
+            ms = float("nan") if method.codec.shares_work else ms
             coded = [(k, files[k], ms, *_decode(method, images[k], files[k])) for k in missing]
             yield _rows(batch, images, method, level, coded, len(batch)), len(missing)
     except (LrfError, MemoryError) as error:
@@ -215,7 +215,7 @@ def _measure(
 
 def _decode(method: Method, image: np.ndarray, data: bytes) -> tuple[np.ndarray, float]:
     """Return the decoded image in the shape of the original, and the time in ms."""
-    decoded, ms = warm_time(lambda: method.decode(data))
+    decoded, ms = warm_time(lambda: method.codec.decode(data))
     if decoded.ndim > image.ndim:  # a format without gray
         decoded = np.rint(decoded.mean(axis=2)).astype(np.uint8)
     return decoded, ms
@@ -253,7 +253,7 @@ def _rows(
             decode_ms=round(decode_ms, 3),
             method=method.name,
             level=float(level),
-            parameters=dict(method.fixed),
+            parameters=method.settings,
             batch=batch_size,
             versions=used,
             device=", ".join(dict.fromkeys((device.platform, device.device_kind))),

@@ -64,7 +64,7 @@ def run(ablation: Ablation, request: Request) -> Outcome:
             name=variant.label,
             label=variant.label,
             levels=tuple(round(100 * r / variant.num_columns, 6) for r in variant.ranks),
-            fixed={**paper.fixed, **variant.settings},
+            codec=replace(paper.codec, **variant.settings),
         )
         for variant in ablation.variants
     ]

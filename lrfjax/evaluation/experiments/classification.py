@@ -171,16 +171,16 @@ def _decoded(
     if method is None:
         yield from ((0.0, k, 0.0, images[k]) for own in todo.values() for k in own)
         return
-    if method.sweep is None:
+    if not method.is_batched:
         for level, own in todo.items():
             for k in own:
                 data = method.encode_at(images[k], level)
-                yield level, k, bits_per_pixel(images[k].shape, data), method.decode(data)
+                yield level, k, bits_per_pixel(images[k].shape, data), method.codec.decode(data)
         return
     for (level, own), files in zip(todo.items(), method.sweep_over(images, [*todo]), strict=True):
         for k in own:
             rate = bits_per_pixel(images[k].shape, files[k])
-            yield level, k, rate, method.decode(files[k])
+            yield level, k, rate, method.codec.decode(files[k])
 
 
 def low_rate_finding(shares: Mapping[str, Shares]) -> Finding:

@@ -12,7 +12,7 @@ import numpy as np
 from lrfjax.errors import InputError
 from lrfjax.evaluation.experiments.base import Experiment, Finding, Outcome, Request, gain_finding
 from lrfjax.evaluation.mean_curves import MeanCurve, interpolate
-from lrfjax.evaluation.methods import METHODS, PAPER_JPEG_QUALITIES
+from lrfjax.evaluation.methods import METHODS
 from lrfjax.evaluation.page import table
 from lrfjax.evaluation.report import draw_means, mean_curves, rate_table
 from lrfjax.evaluation.results import Row, by_method, read_rows
@@ -22,6 +22,9 @@ RATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 TOLERANCE_DB = 0.1
 _PUBLISHED = {"IMF": "imf-paper", "SVD": "svd-paper", "JPEG": "jpeg"}
 _HIGHEST_DRAWN = 0.8
+
+PAPER_JPEG_QUALITIES = tuple(float(q) for q in range(75))
+"""The qualities at which the published curve of JPEG was measured."""
 
 Points = dict[tuple[str, str], list[tuple[float, float]]]
 

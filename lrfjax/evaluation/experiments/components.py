@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from lrfjax.codec.classic_settings import PAPER_SETTINGS
+from lrfjax.codec.codec import Rate
 from lrfjax.codec.container import LearnedHeader
 from lrfjax.codec.decode import read_factors, render_learned
-from lrfjax.codec.encode import imf_encode
 from lrfjax.codec.layout import to_matrices
+from lrfjax.codec.paper import PaperIMFCodec
 from lrfjax.codec.quantize import IntegerFactors
 from lrfjax.evaluation import dataset
 from lrfjax.evaluation.experiments.base import Experiment, Finding, Outcome, Request
@@ -23,7 +22,7 @@ from lrfjax.evaluation.page import table
 from lrfjax.image.metrics import bits_per_pixel, psnr
 
 QUALITY = 12
-_SETTINGS: Mapping[str, Any] = PAPER_SETTINGS
+_CODEC = PaperIMFCodec()
 COUNTS = (1, 2, 4, 8)
 _NUM_SHOWN = 8
 _PLANES = {"YCbCr": ("Y", "Cb", "Cr"), "gray": ("gray",)}
@@ -52,7 +51,7 @@ def run(request: Request) -> Outcome:
     items = dataset.scan(request.data, lambda name, error: tqdm.write(f"skipped {name}: {error}"))
     item = items[0]
     image = dataset.load(item.path)
-    data = imf_encode(image, quality=QUALITY, **_SETTINGS)
+    data = _CODEC.encode(image, Rate(quality=QUALITY))
     contents = read_factors(data)
     header = contents.header
     assert isinstance(header, LearnedHeader)
@@ -113,7 +112,7 @@ def first_components(factors: IntegerFactors, count: int) -> IntegerFactors:
 
 def findings(planes: Sequence[Plane]) -> list[Finding]:
     """Return whether entries are integers within the bounds and each component helps."""
-    low, high = _SETTINGS["bounds"]
+    low, high = _CODEC.bounds
     is_inside, spans = True, []
     for p in planes:
         for name, factor in (("U", p.factors.u), ("V", p.factors.v)):
@@ -131,7 +130,7 @@ def findings(planes: Sequence[Plane]) -> list[Finding]:
 
 
 def _draw_factors(planes: Sequence[Plane]) -> Figure:
-    low, high = _SETTINGS["bounds"]
+    low, high = _CODEC.bounds
     limit = max(abs(low), abs(high))
     columns = min(max(p.factors.u.shape[1] for p in planes), _NUM_SHOWN)
     heights = [

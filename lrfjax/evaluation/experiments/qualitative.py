@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
+from lrfjax.codec.codec import Rate
 from lrfjax.errors import InputError
 from lrfjax.evaluation import dataset
 from lrfjax.evaluation.dataset import Item
@@ -30,7 +31,7 @@ _SEARCHED: Mapping[str, tuple[float, ...]] = {
     "svd-paper": METHODS["svd-paper"].levels[::3],
     "jpeg": tuple(range(96)),
 }
-_NEWER = "imf"
+_NEWER = "dct"
 _ORDER = ("imf-paper", "svd-paper", "jpeg", _NEWER)
 _FRAME = "#D55E00"
 _HEIGHT = 1.9
@@ -107,7 +108,7 @@ def points(method: Method, image: np.ndarray) -> list[Point]:
 
 
 def _point(image: np.ndarray, data: bytes, method: Method) -> Point:
-    decoded = method.decode(data)
+    decoded = method.codec.decode(data)
     return Point(bits_per_pixel(image.shape, data), float(psnr(image, decoded)), decoded)
 
 
@@ -115,7 +116,7 @@ def _at_rate(image: np.ndarray, rate: float) -> Point | None:
     """Return an image by the default codec at a rate; None if the image is too small for it."""
     method = METHODS[_NEWER]
     try:
-        return _point(image, method.encode(image, target_bpp=rate, **method.fixed), method)
+        return _point(image, method.codec.encode(image, Rate(target_bpp=rate)), method)
     except InputError:
         return None
 

@@ -29,7 +29,7 @@ _TIMES = {"encode_ms": "encode", "decode_ms": "decode"}
 def run(request: Request) -> Outcome:
     """Time single calls, warm, one image at a time."""
     methods = [
-        replace(METHODS[name], levels=levels, sweep=None) for name, levels in _LEVELS.items()
+        replace(METHODS[name], levels=levels, is_batched=False) for name, levels in _LEVELS.items()
     ]
     evaluate(request.data, methods, request.results, show_progress=request.show_progress)
     rows = [r for r in read_rows(request.results) if r.method in _LEVELS and r.batch == 1]

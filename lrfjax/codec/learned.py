@@ -1,0 +1,79 @@
+"""The codecs that solve for both factors: IMF, SVD and NMF in one pipeline.
+
+They share all stages with each other but the factorization: the colours, the patches, the decision
+of both factors by their rate, the contexts, deblocking and the control of the rate. A comparison of
+these codecs compares factorizations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from lrfjax import checks
+from lrfjax.codec import learned_encode
+from lrfjax.codec.file_codec import DialCodec, Encoder, Extras
+from lrfjax.codec.layout import check_padding
+
+PATCH_SIZE = (8, 8)
+
+
+@dataclass(frozen=True)
+class _Learned(DialCodec):
+    levels: ClassVar[tuple[float, ...]] = (0, 4, 8, 13, 18, 24, 30, 36, 42, 48, 54, 60)
+
+    def encoder(self, image: np.ndarray, rank: int | None, extras: Extras) -> Encoder:
+        """See ``DialCodec``; ranks go up to the number of pixels of a patch."""
+        check_padding((image.shape[0], image.shape[1]), PATCH_SIZE, extras.max_pixels)
+        if rank is not None:
+            rank = checks.integer("rank", rank, 1, PATCH_SIZE[0] * PATCH_SIZE[1])
+        num_iters = getattr(self, "num_iters", 0)
+        return learned_encode.ImageEncoder(image, self.method, PATCH_SIZE, rank, num_iters)
+
+
+@dataclass(frozen=True)
+class IMFCodec(_Learned):
+    """Integer matrix factorization: both factors are integers, and both are solved for.
+
+    Attributes:
+        num_iters: number of solver sweeps.
+    """
+
+    num_iters: int = 10
+
+    name: ClassVar[str] = "imf"
+    label: ClassVar[str] = "IMF"
+    method: ClassVar[str] = "imf"
+
+    def __post_init__(self) -> None:
+        checks.integer("num_iters", self.num_iters, 0)
+
+
+@dataclass(frozen=True)
+class SVDCodec(_Learned):
+    """The truncated SVD, with V rounded to integers and U decided by its rate."""
+
+    name: ClassVar[str] = "svd"
+    label: ClassVar[str] = "SVD"
+    method: ClassVar[str] = "svd"
+
+
+@dataclass(frozen=True)
+class NMFCodec(_Learned):
+    """Non-negative matrix factorization of planes that a constant lifts above zero.
+
+    Attributes:
+        num_iters: number of solver sweeps.
+    """
+
+    num_iters: int = 30
+
+    name: ClassVar[str] = "nmf"
+    label: ClassVar[str] = "NMF"
+    method: ClassVar[str] = "nmf"
+    levels: ClassVar[tuple[float, ...]] = (0, 5, 10, 15, 20, 25, 31, 37, 43)
+
+    def __post_init__(self) -> None:
+        checks.integer("num_iters", self.num_iters, 0)
