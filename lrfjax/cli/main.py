@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     if arguments is None:
+        # Python puts the folder of the command here, but codecs of one's own lie in this one.
+        sys.path.append(os.getcwd())
         _replace_closed_streams()
         end_at_signals(options.command)
     try:
