@@ -625,7 +625,8 @@ def test_shapes_are_checked_under_jit_too():
         jax.jit(lambda x: lrfjax.imf(x, 9))(X)
 
 
-ENCODERS = [lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode]
+ENCODERS = [lrfjax.dct_encode, lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode]
+PUBLISHED = ["imf-paper", "svd-paper"]
 
 
 @pytest.mark.parametrize("encode", ENCODERS)
@@ -666,11 +667,15 @@ ENCODERS = [lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode]
             r"image must have shape \(H, W\) or \(H, W, 3\), got \(4, 4, 4\)",
         ),
         ("x.png", {"rank": 1}, lrfjax.InputTypeError, "image must be a uint8 or uint16 array.*str"),
-        (IMAGE, {"rank": 1, "color_space": "HSV"}, lrfjax.InputError, "color_space.*'HSV'"),
-        (IMAGE, {"rank": 1, "patch_size": (8, 0)}, lrfjax.InputError, "patch_size.*0"),
-        (IMAGE, {"rank": 1, "entropy": "zip"}, lrfjax.InputError, "entropy.*'zip'"),
+        (IMAGE, {"rank": 1, "wavelet": 3}, lrfjax.InputTypeError, "no setting 'wavelet'"),
         (IMAGE, {"quality": 1, "icc_profile": "x"}, lrfjax.InputTypeError, "icc_profile.*bytes"),
         (IMAGE, {"quality": 1, "exif": 3}, lrfjax.InputTypeError, "exif must be bytes, got int"),
+        (
+            IMAGE,
+            {"quality": 1, "progress": 3},
+            lrfjax.InputTypeError,
+            "progress must be a function",
+        ),
     ],
 )
 def test_codec_settings(encode, image, params, error, message):
@@ -678,105 +683,107 @@ def test_codec_settings(encode, image, params, error, message):
         encode(image, **params)
 
 
-def _classic(encode):
-    """Return what takes an encoder the classic way."""
-    settings = {"color_space": "YCbCr"}
-    return settings | ({"dictionary": "learned"} if encode is lrfjax.imf_encode else {})
-
-
-@pytest.mark.parametrize("encode", ENCODERS)
+@pytest.mark.parametrize("codec", PUBLISHED)
 @pytest.mark.parametrize(
-    ("params", "error", "message"),
+    ("rate", "error", "message"),
     [
-        ({"quality": (1, 2)}, lrfjax.InputError, "quality must be a scalar or hold 3"),
+        ({"quality": (1, 2)}, lrfjax.InputError, "quality must be a scalar or hold"),
         ({"quality": 101}, lrfjax.InputError, "quality must be.*got 101"),
         ({"quality": "high"}, lrfjax.InputTypeError, "quality.*got 'high'"),
         ({"rank": 5}, lrfjax.InputError, "rank must be between 1 and 4, got 5"),
         ({"rank": np.array([1, 1])}, lrfjax.InputError, "rank.*one for each matrix"),
-        ({"rank": (1, 1, 99)}, lrfjax.InputError, "rank must be.*got 99"),
-        ({"target_bpp": 1}, lrfjax.InputError, "target_bpp needs color_space='rotated'"),
-        ({"target_psnr": 30}, lrfjax.InputError, "target_psnr needs color_space='rotated'"),
-        ({"rank": 1, "scale_factor": (0, 1)}, lrfjax.InputError, "scale_factor"),
-        ({"rank": 1, "scale_factor": 0.5}, lrfjax.InputTypeError, "scale_factor.*0.5"),
-        ({"rank": 1, "patch_size": (8, 0)}, lrfjax.InputError, "patch_size.*got 0"),
-        ({"rank": 1, "patch_size": 8}, lrfjax.InputTypeError, "patch_size.*got 8"),
-        ({"rank": 1, "patch": 1}, lrfjax.InputTypeError, "patch must be True or False"),
-        ({"rank": 1, "upsampling": "cubic"}, lrfjax.InputError, "upsampling.*'cubic'"),
-        ({"rank": 1, "entropy": "zip"}, lrfjax.InputError, "entropy.*'zip'"),
+        ({"target_bpp": 1}, lrfjax.InputError, "target_bpp is not taken by .*quality and rank"),
+        ({"target_psnr": 30}, lrfjax.InputError, "target_psnr is not taken by"),
     ],
 )
-def test_settings_of_the_classic_way(encode, params, error, message):
+def test_rates_of_the_published_codecs(codec, rate, error, message):
     with pytest.raises(error, match=message):
-        encode(IMAGE, **_classic(encode), **params)
+        lrfjax.encode(IMAGE, codec, **rate)
 
 
-@pytest.mark.parametrize("encode", ENCODERS)
-def test_the_classic_way_has_8_bits(encode):
-    with pytest.raises(lrfjax.InputError, match="uint16 needs color_space='rotated'"):
-        encode(IMAGE.astype(np.uint16), rank=1, **_classic(encode))
+def test_one_rank_of_the_published_codec_is_too_large():
+    with pytest.raises(lrfjax.InputError, match=r"rank must be.*got 99"):
+        lrfjax.encode(IMAGE, "imf-paper", rank=(1, 1, 99))
 
 
-LEARNED = {"dictionary": "learned", "color_space": "RGB"}
+@pytest.mark.parametrize("codec", PUBLISHED)
+def test_the_published_codecs_have_8_bits(codec):
+    with pytest.raises(lrfjax.InputError, match=f"uint8 for {codec}, got uint16"):
+        lrfjax.encode(IMAGE.astype(np.uint16), codec, rank=1)
+
+
+VALUE, TYPE = lrfjax.InputError, lrfjax.InputTypeError
+
+
+@pytest.mark.parametrize("codec", [lrfjax.PaperIMFCodec, lrfjax.PaperSVDCodec])
+@pytest.mark.parametrize(
+    ("setting", "error", "message"),
+    [
+        ({"color_space": "HSV"}, VALUE, "color_space.*'HSV'"),
+        ({"color_space": "rotated"}, VALUE, "color_space.*'rotated'"),
+        ({"scale_factor": (0, 1)}, VALUE, "scale_factor"),
+        ({"scale_factor": (0.5, 1.5)}, VALUE, "scale_factor.*1.5"),
+        ({"scale_factor": 0.5}, TYPE, "scale_factor.*0.5"),
+        ({"patch_size": (8, 0)}, VALUE, "patch_size.*got 0"),
+        ({"patch_size": (8, 1025)}, VALUE, "patch_size.*got 1025"),
+        ({"patch_size": 8}, TYPE, "patch_size.*got 8"),
+        ({"patch": 1}, TYPE, "patch must be True or False"),
+        ({"upsampling": "cubic"}, VALUE, "upsampling.*'cubic'"),
+        ({"entropy": "zip"}, VALUE, "entropy.*'zip'"),
+    ],
+)
+def test_settings_of_both_published_codecs(codec, setting, error, message):
+    with pytest.raises(error, match=message):
+        codec(**setting)
 
 
 @pytest.mark.parametrize(
-    ("encode", "params", "error", "message"),
+    ("codec", "setting", "error", "message"),
     [
-        (lrfjax.imf_encode, {**LEARNED, "bounds": (5, 1)}, lrfjax.InputError, "bounds"),
+        (lrfjax.PaperIMFCodec, {"bounds": (5, 1)}, VALUE, "bounds"),
+        (lrfjax.PaperIMFCodec, {"bounds": (0, 70000)}, VALUE, "bounds must span"),
+        (lrfjax.PaperIMFCodec, {"bounds": "abc"}, TYPE, "bounds.*'abc'"),
         (
-            lrfjax.imf_encode,
-            {**LEARNED, "bounds": (0, 70000)},
-            lrfjax.InputError,
-            "bounds must span",
+            lrfjax.PaperIMFCodec,
+            {"bounds": ([-1, -2], 3)},
+            TYPE,
+            "bounds must be a pair of integers",
         ),
-        (lrfjax.imf_encode, {**LEARNED, "init": "warm"}, lrfjax.InputError, "init must be one of"),
-        (lrfjax.imf_encode, {"num_iters": -2}, lrfjax.InputError, "num_iters"),
-        (lrfjax.imf_encode, {"effort": 0}, lrfjax.InputError, "effort must be between 1 and 3"),
-        (lrfjax.imf_encode, {"effort": 2.5}, lrfjax.InputTypeError, "effort must be an integer"),
-        (lrfjax.imf_encode, {"dictionary": "dst"}, lrfjax.InputError, "dictionary must be one of"),
-        (lrfjax.imf_encode, {"patch_size": (8, 8)}, lrfjax.InputError, r"patch_size must be \(16"),
-        (lrfjax.imf_encode, {"entropy": "deflate"}, lrfjax.InputError, "entropy must be"),
-        (
-            lrfjax.imf_encode,
-            {"dictionary": "learned", "entropy": "deflate"},
-            lrfjax.InputError,
-            "entropy must be",
-        ),
-        (lrfjax.svd_encode, {"bits": 9}, lrfjax.InputError, "bits must be between 1 and 8, got 9"),
-        (lrfjax.svd_encode, {"patch_size": (4, 8)}, lrfjax.InputError, "patch_size.*got 4"),
-        (lrfjax.nmf_encode, {"bits": 0}, lrfjax.InputError, "bits"),
-        (lrfjax.nmf_encode, {"num_iters": -1}, lrfjax.InputError, "num_iters"),
+        (lrfjax.PaperIMFCodec, {"init": "warm"}, VALUE, "init must be one of"),
+        (lrfjax.PaperIMFCodec, {"num_iters": -1}, VALUE, "num_iters"),
+        (lrfjax.PaperSVDCodec, {"bits": 9}, VALUE, "bits must be between 1 and 8, got 9"),
+        (lrfjax.PaperSVDCodec, {"bits": 0}, VALUE, "bits"),
+        (lrfjax.IMFCodec, {"num_iters": -2}, VALUE, "num_iters"),
+        (lrfjax.IMFCodec, {"num_iters": 1.5}, TYPE, "num_iters"),
+        (lrfjax.NMFCodec, {"num_iters": -1}, VALUE, "num_iters"),
+        (lrfjax.DCTCodec, {"effort": 0}, VALUE, "effort must be between 1 and 3"),
+        (lrfjax.DCTCodec, {"effort": 4}, VALUE, "effort.*4"),
+        (lrfjax.DCTCodec, {"effort": 2.5}, TYPE, "effort must be an integer"),
+        (lrfjax.DCTCodec, {"color_space": "HSV"}, VALUE, "color_space.*'HSV'"),
     ],
 )
-def test_settings_of_single_codecs(encode, params, error, message):
+def test_settings_of_single_codecs(codec, setting, error, message):
     with pytest.raises(error, match=message):
-        encode(IMAGE, rank=1, **params)
+        codec(**setting)
 
 
 def test_targets_that_cannot_be_met():
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     with pytest.raises(lrfjax.InputError, match="this image takes at least"):
-        lrfjax.imf_encode(noise, target_bpp=0.01)
+        lrfjax.dct_encode(noise, target_bpp=0.01)
     with pytest.raises(lrfjax.InputError, match="this image reaches at most"):
-        lrfjax.imf_encode(noise, target_psnr=150)
+        lrfjax.dct_encode(noise, target_psnr=150)
 
 
 @pytest.mark.parametrize(
-    "read", [lrfjax.decode, lrfjax.imf_decode, lrfjax.read_factors, lrfjax.read_metadata]
+    "read", [lrfjax.decode, lrfjax.dct_decode, lrfjax.read_factors, lrfjax.read_metadata]
 )
 def test_files_that_are_too_large_or_damaged(read):
-    data = lrfjax.imf_encode(IMAGE, quality=1)
+    data = lrfjax.dct_encode(IMAGE, quality=1)
     with pytest.raises(lrfjax.FormatError, match="exceeds the limit of 100"):
         read(data, max_pixels=100)
     with pytest.raises(lrfjax.FormatError, match="damaged"):
         read(data[:-1] + bytes([data[-1] ^ 1]))
-
-
-def test_files_of_another_codec():
-    data = lrfjax.imf_encode(IMAGE, quality=1)
-    for decode in (lrfjax.svd_decode, lrfjax.nmf_decode):
-        with pytest.raises(lrfjax.FormatError, match="a file of imf_encode"):
-            decode(data)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import textwrap
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lrfjax.cli.batch import Job, plan, run_all, tile_bar
 from lrfjax.codec.chunks import SIGNATURE
 from lrfjax.codec.codec import Codec
 from lrfjax.codec.decode import decode, read_metadata
-from lrfjax.codec.doors import with_settings
+from lrfjax.codec.doors import kind_with
 from lrfjax.codec.encode import encode
 from lrfjax.codec.file_codec import FileCodec
 from lrfjax.codec.registry import codecs, find
@@ -153,9 +153,8 @@ def _codec(options: argparse.Namespace) -> Codec:
             settings[name.strip()] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             settings[name.strip()] = value  # a word needs no quotes
-    if not settings:
-        return codec
-    return with_settings(f"--method {options.method}", [type(codec)], settings)
+    kind_with(f"--method {options.method}", [type(codec)], settings)
+    return replace(codec, **settings)
 
 
 def _rate(options: argparse.Namespace) -> dict[str, Any]:
@@ -182,12 +181,14 @@ def _decode(options: argparse.Namespace) -> int:
 
     def decode_file(job: Job) -> str:
         if other is not None and not isinstance(other, FileCodec):
-            picture = Picture(check_image(other.decode(job.source.read_bytes())))
+            pixels = other.decode(job.source.read_bytes())
+            picture = Picture(check_image(pixels, max_pixels=max_pixels))
         else:
             data = _read_bytes(job.source)
             metadata = read_metadata(data, max_pixels=max_pixels)
             with tile_bar() as progress:
-                pixels = decode(data, max_pixels=max_pixels, progress=progress)
+                own = decode if other is None else other.decode
+                pixels = own(data, max_pixels=max_pixels, progress=progress)
             picture = Picture(pixels, metadata.icc_profile, metadata.exif)
         file, lost = picture_bytes(picture, job.target.suffix)
         write_atomically(job.target, file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -71,7 +71,7 @@ def imf_encode(
     Example:
         >>> import numpy as np, lrfjax
         >>> image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-        >>> learned, published = imf_encode(image, quality=9), imf_encode(image, 2, bounds=(-8, 7))
+        >>> learned, published = imf_encode(image, quality=9), imf_encode(image, 1, bounds=(-8, 7))
         >>> lrfjax.imf_decode(learned).shape, lrfjax.imf_decode(published).shape
         ((4, 4, 3), (4, 4, 3))
     """
@@ -166,29 +166,31 @@ def _encode(
     settings: dict[str, Any],
 ) -> bytes:
     arguments = {name: settings.pop(name) for name in _ARGUMENTS if name in settings}
-    codec = with_settings(f"{door}_encode", choices, settings)
+    codec = kind_with(f"{door}_encode", choices, settings)(**settings)
     return encode(image, codec, rank=rank, quality=quality, **arguments)
 
 
-def with_settings(name: str, choices: Sequence[type[Codec]], settings: dict[str, Any]) -> Codec:
-    """Return the first codec that has all the given settings.
+def kind_with(name: str, choices: Sequence[type[Codec]], settings: Iterable[str]) -> type[Codec]:
+    """Return the first class of codecs that has all the given settings.
 
     Args:
         name: what takes the settings, for messages.
         choices: classes of codecs.
-        settings: fields of a codec, by name.
+        settings: names of fields of a codec.
 
     Raises:
         InputTypeError: no codec of ``choices`` has all of them. The message names codecs that do.
     """
     for kind in choices:
-        if {*settings} <= {f.name for f in fields(kind)}:
-            return kind(**settings)
+        if {*settings} <= _names(kind):
+            return kind
     for setting in settings:
-        owners = [c.name for c in codecs().values() if setting in {f.name for f in fields(c)}]
+        owners = [c.name for c in codecs().values() if setting in _names(type(c))]
         if not owners:
-            own = ", ".join(f.name for kind in choices for f in fields(kind))
-            raise InputTypeError(f"{name} has no setting {setting!r}; its settings are: {own}")
+            own = ", ".join(dict.fromkeys(f.name for kind in choices for f in fields(kind)))
+            raise InputTypeError(
+                f"{name} has no setting {setting!r}; its settings are: {own or 'none'}"
+            )
         if not {*owners} & {kind.name for kind in choices}:
             raise InputTypeError(f"{setting} is a setting of {' and '.join(owners)}, not of {name}")
     told = ", ".join(

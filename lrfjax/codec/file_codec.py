@@ -40,6 +40,8 @@ class Extras:
             value = getattr(self, name)
             if value is not None and not isinstance(value, bytes):
                 raise InputTypeError(f"{name} must be bytes, got {type(value).__name__}")
+        if not callable(self.progress):
+            raise InputTypeError(f"progress must be a function, got {self.progress!r}")
 
 
 Coded = tuple[container.Header, tuple[bytes, ...]]

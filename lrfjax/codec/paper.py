@@ -51,18 +51,27 @@ class _Paper(FileCodec):
     rates: ClassVar[tuple[str, ...]] = ("quality", "rank")
 
     def __post_init__(self) -> None:
-        checks.one_of("color_space", self.color_space, ("YCbCr", "RGB"))
+        is_rgb = checks.one_of("color_space", self.color_space, ("YCbCr", "RGB")) == "RGB"
         checks.one_of("upsampling", self.upsampling, container.UPSAMPLINGS)
         checks.one_of("entropy", self.entropy, container.ENTROPY_CODERS)
         if not isinstance(self.patch, (bool, np.bool_)):
             raise InputTypeError(f"patch must be True or False, got {self.patch!r}")
-        if self.patch:
-            checks.integer_pair("patch_size", self.patch_size, 1, container.MAX_PATCH_SIDE)
+        sides = checks.integer_pair("patch_size", self.patch_size, 1, container.MAX_PATCH_SIDE)
+        if not self.patch and sides != _Paper.patch_size:
+            raise InputError(f"patch_size belongs to patch=True, got {sides} and patch=False")
         pair = self.scale_factor
         if isinstance(pair, str) or not isinstance(pair, (Sequence, np.ndarray)) or len(pair) != 2:
             raise InputTypeError(f"scale_factor must be a pair, got {pair!r}")
-        if 0.0 in [checks.real("scale_factor", f, 0.0, 1.0) for f in pair]:
+        first, second = (checks.real("scale_factor", f, 0.0, 1.0) for f in pair)
+        if 0.0 in (first, second):
             raise InputError(f"scale_factor must be above 0, got {pair}")
+        if is_rgb and (first, second) not in (_Paper.scale_factor, (1.0, 1.0)):
+            raise InputError(f"scale_factor is for YCbCr, got {pair} and color_space='RGB'")
+        if is_rgb and self.upsampling != _Paper.upsampling:
+            raise InputError(f"upsampling is for YCbCr, got {self.upsampling!r} for RGB")
+        # Codecs are compared and hashed, also when pairs are lists or arrays.
+        object.__setattr__(self, "patch_size", sides)
+        object.__setattr__(self, "scale_factor", (first, second))
 
     def layout(self, shape: tuple[int, ...], max_pixels: int = MAX_PIXELS) -> Layout:
         """Return the layout of an image of a given shape.
@@ -75,7 +84,7 @@ class _Paper(FileCodec):
         scaled = [resample.scaled_size(n, f) for n, f in zip(size, self.scale_factor, strict=True)]
         patches = None
         if self.patch:
-            patches = (int(self.patch_size[0]), int(self.patch_size[1]))
+            patches = self.patch_size
             check_padding(size, patches, max_pixels)
         return Layout(
             size,
@@ -131,7 +140,7 @@ class PaperIMFCodec(_Paper):
     Attributes:
         color_space: ``"YCbCr"`` or ``"RGB"``; ignored for gray images, which have one plane.
         scale_factor: size of the chroma planes relative to luma, (vertical, horizontal), each
-            in (0, 1]; for YCbCr.
+            in (0, 1]; for YCbCr. RGB has none: it takes the default or (1, 1).
         patch: whether rows of the matrices are patches; otherwise each plane is a matrix.
         patch_size: (P, Q) in pixels, 1 to 1024 each; for ``patch=True``.
         upsampling: interpolation of the chroma planes, ``"nearest"`` or ``"linear"``; for YCbCr.
@@ -142,7 +151,8 @@ class PaperIMFCodec(_Paper):
         key: integer seed for ``init="random"``, otherwise None.
         dtype: an integer type that has to hold the bounds, such as ``np.int8`` or
             ``torch.int8``, or None. It does not change the file, which holds no more than it needs.
-        verbose: whether to print a line for each matrix: its shape, rank and relative error.
+        verbose: whether ``encode`` prints a line for each matrix: its shape, rank and relative
+            error.
     """
 
     bounds: tuple[int, int] = (-16, 15)
@@ -161,12 +171,15 @@ class PaperIMFCodec(_Paper):
     def __post_init__(self) -> None:
         super().__post_init__()
         lower, upper = self.limits.lower, self.limits.lower + self.limits.span
+        object.__setattr__(self, "bounds", (lower, upper))
         checks.integer("num_iters", self.num_iters, 0)
         checks.one_of("init", self.init, ("svd", "balanced", "random"))
         if (self.init == "random") != (self.key is not None):
             raise InputError(f"key belongs to init='random', got {self.key!r} and {self.init!r}")
         if self.key is not None:
             checks.integer("key", self.key, 0)
+        if not isinstance(self.verbose, (bool, np.bool_)):
+            raise InputTypeError(f"verbose must be True or False, got {self.verbose!r}")
         if self.dtype is None:
             return
         try:
@@ -176,11 +189,15 @@ class PaperIMFCodec(_Paper):
             raise InputTypeError(f"dtype must be an integer type, got {self.dtype!r}") from error
         if lower < limits.min or upper > limits.max:
             raise InputError(f"dtype {self.dtype} does not hold bounds {self.bounds}")
+        object.__setattr__(self, "dtype", str(limits.dtype))
 
     @property
     def limits(self) -> Range:
         """The bounds as a range; raises InputError if the entropy coder cannot code it."""
-        lower, upper = (int(b) for b in checks.integer_bounds("bounds", self.bounds))
+        bounds = checks.integer_bounds("bounds", self.bounds)
+        if bounds[0].ndim or bounds[1].ndim:
+            raise InputTypeError(f"bounds must be a pair of integers, got {self.bounds!r}")
+        lower, upper = map(int, bounds)
         if upper - lower > deflate.MAX_SPAN:
             raise InputError(f"bounds must span at most {deflate.MAX_SPAN}, got {self.bounds}")
         limits = Range(lower, upper - lower)

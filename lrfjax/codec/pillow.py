@@ -40,7 +40,9 @@ class _Pillow(Codec):
     def encode(self, image: np.ndarray, rate: Rate) -> bytes:
         """Return the file at a quality."""
         check_rate(self, rate)
-        return pil_encode(image, self.format, quality=rate.quality, **self.fixed)
+        # Pillow takes names of presets, too.
+        quality = checks.real("quality", rate.quality, 0.0, 100.0)
+        return pil_encode(image, self.format, quality=quality, **self.fixed)
 
     def decode(self, data: bytes) -> np.ndarray:
         """See ``pil_decode``."""

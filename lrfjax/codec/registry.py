@@ -41,8 +41,12 @@ def register(codec: Codec) -> Codec:
 
 
 def codecs() -> Mapping[str, Codec]:
-    """Return the registered codecs by name, those of entry points included."""
-    return {**{name: find(name) for name in _offered()}, **_CODECS}
+    """Return the registered codecs by name.
+
+    Those of entry points are not among them: they are imported only when their name is asked for,
+    so a broken one harms no other codec.
+    """
+    return dict(_CODECS)
 
 
 def find(codec: str | Codec | type[Codec]) -> Codec:
@@ -85,8 +89,8 @@ def _imported(path: str) -> Any:
         found: Any = importlib.import_module(module)
         for name in names.split("."):
             found = getattr(found, name)
-    # A module from outside may raise anything while it is imported.
-    except Exception as error:
+    # A module from outside may raise anything while it is imported, and scripts exit.
+    except (Exception, SystemExit) as error:
         raise InputError(f"codec {path!r} cannot be imported: {error}") from error
     return found
 
