@@ -1,4 +1,4 @@
-"""What each part of the default codec is worth: BD-rates with parts left out.
+"""What each part of the DCT dictionary codec is worth: BD-rates with parts left out.
 
 python -m benchmarks.codec_ablation --data KODAK
 """
@@ -25,7 +25,7 @@ from lrfjax.evaluation.rate_distortion import restrict_rates
 
 ABOUT = """\
 BD-rates against Pillow's JPEG in percent: PSNR over RGB, log-rate over PSNR by PCHIP, 0.1 to
-1.5 bpp, means over the images. Each row changes one thing of the default codec, `effort=2`, so the
+1.5 bpp, means over the images. Each row changes one thing of `DCTCodec(effort=2)`, so the
 rows do not add up. Positive numbers in the last column mean more bits than the default."""
 
 RATES = (0.1, 1.5)
@@ -39,7 +39,7 @@ class Variant:
     """The codec with one thing changed.
 
     Attributes:
-        settings: arguments of ``imf_encode``.
+        settings: arguments of ``dct_encode``.
         change: returns a context in which a part of the encoder is replaced.
     """
 
@@ -106,12 +106,12 @@ def measure(options: argparse.Namespace) -> Rows:
                 bar.set_postfix_str(f"{path.stem}, {name}")
                 with variant.change():
                     encoded[name] = [
-                        lrfjax.imf_encode(image, quality=q, **variant.settings) for q in qualities
+                        lrfjax.dct_encode(image, quality=q, **variant.settings) for q in qualities
                     ]
                 is_patched = variant.change is not nullcontext
                 if is_patched and encoded[name] == encoded.get(DEFAULT):
                     raise SystemExit(f"{path.name}: {name!r} changed nothing in any file")
-                curve = part(image, encoded[name], lrfjax.imf_decode)
+                curve = part(image, encoded[name], lrfjax.dct_decode)
                 rows.append(
                     {
                         "image": path.stem,

@@ -1,4 +1,4 @@
-"""Speed of the codec against JPEG, WebP, JPEG 2000 and AVIF in Pillow.
+"""Speed of the DCT dictionary and of IMF against JPEG, WebP, JPEG 2000 and AVIF in Pillow.
 
 python -m benchmarks.codec_speed --data KODAK
 """
@@ -24,17 +24,17 @@ ABOUT = """\
 Each codec has the setting whose rate is nearest to a common bit rate, 0.5 bpp by default, found for
 each image beforehand. Times are means over the images of medians of warm calls in ms; the codecs
 take turns. The first call is that on the first image, with all compiled programs dropped. A ratio
-is lrfjax's time over that of another codec, a geometric mean over the images."""
+is the time of the DCT dictionary over that of another codec, a geometric mean over the images."""
 
-OWN = "lrfjax IMF"
+OWN = "DCT dictionary"
 VERBS = ("encode", "decode")
 COMPARED = {"encode": ("AVIF",), "decode": ("JPEG 2000", "JPEG 2000, RGB")}
-"""The codecs to which lrfjax's times are compared."""
+"""The codecs to whose times those of the DCT dictionary are compared."""
 
 
 def codecs() -> dict[str, Codec]:
     """Return the codecs to time: lrfjax's, the peers, and two of them with Pillow's defaults."""
-    found = {OWN: ours(), **peers()}
+    found = {OWN: ours(lrfjax.DCTCodec()), "IMF": ours(lrfjax.IMFCodec()), **peers()}
     found["WebP, method 6"] = found.pop("WebP")
     found["WebP"] = pillow("WEBP")
     found["JPEG 2000, RGB"] = jpeg2000(color_transform=False)
@@ -101,7 +101,7 @@ def by_codec(rows: Rows) -> dict[str, list[Row]]:
 
 
 def ratio_to(other: str, verb: str, codecs: Mapping[str, Sequence[Row]]) -> float:
-    """Return lrfjax's time over that of another codec, a geometric mean over the images."""
+    """Return the DCT dictionary's time over another codec's, a geometric mean over the images."""
     pairs = zip(codecs[OWN], codecs[other], strict=True)
     return geometric_mean([own[f"{verb}_s"] / peer[f"{verb}_s"] for own, peer in pairs])
 

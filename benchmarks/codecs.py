@@ -31,15 +31,13 @@ class Codec:
     step: float = 1.0
 
 
-def ours(method: str = "imf", effort: int | None = None) -> Codec:
-    """Return a codec of lrfjax, with default settings but for ``effort``."""
-    encoder = getattr(lrfjax, f"{method}_encode")
-    settings = {} if effort is None else {"effort": effort}
+def ours(codec: lrfjax.Codec) -> Codec:
+    """Return a codec of lrfjax."""
 
     def encode(image: np.ndarray, quality: float) -> bytes:
-        return encoder(image, quality=quality, **settings)
+        return lrfjax.encode(image, codec, quality=quality)
 
-    return Codec(encode, getattr(lrfjax, f"{method}_decode"), step=0.25)
+    return Codec(encode, codec.decode, step=0.25)
 
 
 def pillow(format: str, lowest: float = 0.0, **settings: Any) -> Codec:
@@ -78,6 +76,10 @@ def peers() -> dict[str, Codec]:
         "WebP": pillow("WEBP", method=6),
     }
     if features.check("avif"):
-        return found | {"AVIF": pillow("AVIF", speed=6)}
+        tuned = {"subsampling": "4:4:4", "advanced": {"tune": "psnr"}}
+        return found | {
+            "AVIF": pillow("AVIF", speed=6),
+            "AVIF, tuned for PSNR": pillow("AVIF", speed=6, **tuned),
+        }
     print("AVIF is left out: this Pillow was built without it")
     return found

@@ -52,7 +52,7 @@ def peak() -> int:
 def prepare(folder: Path, image: str, height: int, width: int) -> dict[str, Any]:
     """Write a wall of an image file, and the tiny file of its first 16 x 16 pixels."""
     pixels = lrfjax.read_image(image)
-    (folder / "tiny").write_bytes(lrfjax.imf_encode(pixels[:16, :16], quality=25))
+    (folder / "tiny").write_bytes(lrfjax.dct_encode(pixels[:16, :16], quality=25))
     picture = wall(pixels, height, width)
     np.save(folder / "image.npy", picture)
     return {"pixel_bytes": picture.nbytes}
@@ -74,7 +74,7 @@ def encode(folder: Path, setting: Mapping[str, Any], repeats: int, warm_up: bool
                 draw(done, total)
 
             files[:] = [
-                lrfjax.imf_encode(pixels, max_pixels=num_pixels, progress=progress, **setting)
+                lrfjax.dct_encode(pixels, max_pixels=num_pixels, progress=progress, **setting)
             ]
 
     first = None

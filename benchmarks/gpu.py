@@ -37,7 +37,7 @@ compared."""
 COUNT, RANK, NUM_ITERS = 24, 16, 10
 _PAPER: dict[str, Any] = {"quality": 10, **lrfjax.PAPER_SETTINGS}
 ENCODERS = {
-    "imf_encode": partial(lrfjax.imf_encode, quality=30),
+    "dct_encode": partial(lrfjax.dct_encode, quality=30),
     "imf_encode, PAPER_SETTINGS": partial(lrfjax.imf_encode, **_PAPER),
 }
 
@@ -95,7 +95,7 @@ def pixel_rows(paths: Sequence[Path], devices: Sequence[jax.Device]) -> list[Row
                 decoded = []
                 for device in devices:
                     with jax.default_device(device):
-                        decoded.append(lrfjax.imf_decode(file))
+                        decoded.append(lrfjax.decode(file))
                 same.append(all(np.array_equal(decoded[0], other) for other in decoded[1:]))
             same_files += len(set(files)) == 1
             same_pixels += all(same)

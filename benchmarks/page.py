@@ -28,7 +28,7 @@ python -m benchmarks --data KODAK --only fidelity solver_speed
   (image, method, quality, bpp, psnr_db) and imf_objective.csv (image, channel, rank, sweep,
   relative_error).
 - `PHOTOS` is any folder of other photographs; here, sixteen of about a megapixel. The tables of the
-  default codec were trained on them (`benchmarks/train_contexts.py`), never on Kodak.
+  codecs were trained on them (`benchmarks/train_contexts.py`), never on Kodak.
 
 Without a folder the entries that need it are skipped. `--quick` tries every entry on tiny input.
 Times are medians of warm calls, the programs take turns, and compilation is apart. The machines are

@@ -28,13 +28,14 @@ from lrfjax.evaluation.results import Row, by_method, read_rows
 
 ABOUT = """\
 Mean PSNR over RGB in dB at common rates in bpp, with linear interpolation of each image's curve, as
-in arXiv 2408.12691; the paper's codecs at its qualities, JPEG, and the default codec (IMF). "Minus
+in arXiv 2408.12691; the paper's codecs at its qualities, JPEG, and the codecs of lrfjax. "Minus
 published" is the difference from the published curves. The published files hold hundreds of bytes
 of framing. The bytes more are the median difference in size of the smallest files, in which the
 factors are equal. A cell is blank if at least one image has no point at this rate."""
 
 PUBLISHED = {"imf-paper": "IMF", "svd-paper": "SVD", "jpeg": "JPEG"}
 """Methods by the name of the same codec in the reference."""
+OWN = ("dct", "imf", "svd", "nmf")
 RATES = comparison.RATES
 FEW = (1, 6, 20)
 """Levels of a trial run, by their place."""
@@ -43,7 +44,7 @@ FEW = (1, 6, 20)
 def curve_rows(rows: Sequence[Row], published: comparison.Points) -> Iterator[JsonRow]:
     """Yield the mean curve of each codec, and its differences from the published one."""
     for name, own in by_method(rows).items():
-        if name not in {*PUBLISHED, "imf"}:
+        if name not in {*PUBLISHED, *OWN}:
             continue
         curve = mean_curve(own, RATES, "psnr_db", "linear")
         yield {

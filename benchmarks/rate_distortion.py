@@ -32,8 +32,10 @@ Curves of PSNR over RGB, SSIM and MS-SSIM over the bit rate, for each image and 
 against Pillow's JPEG with default settings, in percent (log-rate over quality by PCHIP); negative
 numbers mean fewer bits. PSNR is compared from 0.1 to 1.5 bpp; SSIM and MS-SSIM are compared up to
 1 bpp in decibels, -10 log10(1 - s). JPEG 2000 is irreversible, with a colour transform, which
-Pillow leaves out by default; WebP has method 6 and AVIF speed 6. A margin is the quality of a codec
-minus that of JPEG at the same rate."""
+Pillow leaves out by default; WebP has method 6 and AVIF speed 6; "tuned for PSNR" is AVIF with
+`subsampling="4:4:4"` and `tune=psnr`. IMF, SVD and NMF share every stage but the factorization. The
+DCT dictionary has a V that both sides know. A margin is the quality of a codec minus that of JPEG
+at the same rate."""
 
 SWEEP = (0.08, 1.7)
 """Rates over which the points are spread, in bpp; a little more than what is compared."""
@@ -82,8 +84,12 @@ def sweep(
 
 def measure(options: argparse.Namespace) -> Rows:
     """Return a row for each image and codec, with all points of its curve."""
-    own = {method.upper(): ours(method) for method in options.methods}
-    own |= {f"IMF effort {n}": ours("imf", n) for n in options.effort}
+    codecs = [lrfjax.find_codec(name) for name in options.methods]
+    own = {codec.label: ours(codec) for codec in codecs}
+    own |= {
+        f"{lrfjax.DCTCodec.label}, effort {n}": ours(lrfjax.DCTCodec(effort=n))
+        for n in options.effort
+    }
     paths = images(options.data)[: 1 if options.quick else options.images]
     points = (2, 2) if options.quick else (options.points, PEER_POINTS)
     plan = {name: (codec, points[0]) for name, codec in own.items()}
@@ -199,10 +205,10 @@ def draw(rows: Rows, target: Path) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the codecs of lrfjax, the number of images and the number of points."""
     parser.add_argument(
-        "--methods", nargs="+", default=["imf"], choices=["imf", "svd", "nmf"], help="own codecs"
+        "--methods", nargs="+", default=["dct", "imf", "svd", "nmf"], help="codecs of lrfjax"
     )
     parser.add_argument(
-        "--effort", type=int, nargs="*", default=[3], help="further efforts of imf, a curve each"
+        "--effort", type=int, nargs="*", default=[3], help="further efforts of dct, a curve each"
     )
     parser.add_argument("--images", type=int, help="number of images from the first")
     parser.add_argument(

@@ -53,7 +53,13 @@ def _kl(rows: Rows) -> list[str]:
 
 def _rate(rows: Rows) -> list[str]:
     curves = rate_distortion.by_image(rows).values()
-    named = {"IMF": "default codec", "WebP": "WebP", "JPEG 2000": "JPEG 2000", "AVIF": "AVIF"}
+    named = {
+        "DCT dictionary": "DCT dictionary",
+        "IMF": "IMF",
+        "WebP": "WebP",
+        "JPEG 2000": "JPEG 2000",
+        "AVIF": "AVIF",
+    }
     parts = []
     for codec, label in named.items():
         if all(codec in each for each in curves):
@@ -72,7 +78,7 @@ def _speed(rows: Rows) -> list[str]:
     encode = codec_speed.ratio_to("AVIF", "encode", codecs)
     decode = codec_speed.ratio_to("JPEG 2000", "decode", codecs)
     return [
-        "Time of the default codec: AVIF to encode, JPEG 2000 to decode",
+        "Time of the DCT dictionary: AVIF to encode, JPEG 2000 to decode",
         f"{encode:.1f} and {decode:.1f} times as long",
     ]
 

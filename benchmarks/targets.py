@@ -25,16 +25,16 @@ ABOUT = """\
 Square crops of photographs, encoded with `target_bpp` and `target_psnr`. A rate is met if the file
 is not larger and at most 2 % smaller, a PSNR if it is at most 0.1 dB off. `refused` are targets
 that end in an error, which states the nearest PSNR or the least size. `off` is the largest
-deviation of the files. `attempts` are encodings, the mean and the largest number. The default
-codec has all targets on all crops, the others one rate and one PSNR for each crop."""
+deviation of the files. `attempts` are encodings, the mean and the largest number. The DCT
+dictionary has all targets on all crops, the others one rate and one PSNR for each crop."""
 
 SIZES = (64, 96, 128, 192, 256)
 TARGETS = {"bpp": (0.25, 0.5, 1.0, 2.0), "dB": (30.0, 35.0, 40.0, 45.0, 55.0)}
 ARGUMENTS = {"bpp": "target_bpp", "dB": "target_psnr"}
 CODECS: dict[str, Callable[..., bytes]] = {
-    "IMF (dictionaries)": lrfjax.imf_encode,
+    "DCT dictionary": lrfjax.dct_encode,
     "SVD": lrfjax.svd_encode,
-    "IMF (learned V)": partial(lrfjax.imf_encode, dictionary="learned"),
+    "IMF": lrfjax.imf_encode,
     "NMF": lrfjax.nmf_encode,
 }
 FIRST = next(iter(CODECS))
@@ -45,7 +45,7 @@ class Attempts:
 
     def __init__(self) -> None:
         self.count = 0
-        self.module = importlib.import_module("lrfjax.codec.encode")
+        self.module = importlib.import_module("lrfjax.codec.file_codec")
         self.originals = {n: getattr(self.module, n) for n in ("meet_bytes", "meet_psnr")}
 
     def __enter__(self) -> Attempts:

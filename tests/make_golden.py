@@ -20,10 +20,9 @@ from lrfjax.evaluation.sample import sample_image
 FOLDER = Path(__file__).parent / "golden"
 SUMS = "sha256.json"
 
-IMF, SVD, NMF = lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode
-LEARNED = functools.partial(IMF, dictionary="learned")
+DCT, IMF, SVD, NMF = lrfjax.dct_encode, lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode
 PAPER = functools.partial(IMF, **lrfjax.PAPER_SETTINGS)
-CLASSIC = {"color_space": "YCbCr"}
+SMOOTH = {"upsampling": "linear", "entropy": "context"}
 
 
 def crop(height: int, width: int) -> np.ndarray:
@@ -62,60 +61,58 @@ def in_tiles(patches: int, image: np.ndarray, **params: object) -> bytes:
     """Encode with tiles of so many patches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "PATCHES_PER_TILE", patches)
-        return IMF(image, **params)
+        return DCT(image, **params)
 
 
 FILES = {
-    "dct_gray": lambda: IMF(gray(24, 40), quality=50),
-    "dct_rgb": lambda: IMF(crop(24, 40), quality=45),
-    "dct_rgba": lambda: IMF(with_alpha(crop(24, 40)), quality=40),
-    "dct_gray16": lambda: IMF(deep(gray(24, 40)), quality=50),
-    "dct_rgb16": lambda: IMF(deep(crop(24, 40)), quality=45),
-    "dct_fine": lambda: IMF(crop(17, 23), quality=95),
-    "dct_coarse": lambda: IMF(crop(64, 48), quality=5),
-    "dct_pixel_gray": lambda: IMF(gray(1, 1), quality=60),
-    "dct_pixel_rgb": lambda: IMF(crop(1, 1), quality=60),
-    "dct_line_gray16": lambda: IMF(deep(gray(1, 40)), quality=60),
-    "dct_bpp": lambda: IMF(crop(64, 48), target_bpp=1.5),
-    "dct_psnr": lambda: IMF(crop(64, 48), target_psnr=33.0),
-    "dct_rank": lambda: IMF(crop(64, 48), rank=12),
-    "dct_ycbcr": lambda: IMF(crop(24, 40), quality=45, color_space="YCbCr"),
-    "dct_rgb_planes": lambda: IMF(crop(24, 40), quality=45, color_space="RGB"),
-    "dct_effort_1": lambda: IMF(drawing(64, 48), quality=40, effort=1),
-    "dct_effort_2": lambda: IMF(drawing(64, 48), quality=40, effort=2),
-    "dct_effort_3": lambda: IMF(drawing(64, 48), quality=40, effort=3),
-    "dct_noise": lambda: IMF(noise(24, 40), quality=55),
-    "dct_constant": lambda: IMF(np.full((24, 40, 3), (9, 200, 77), np.uint8), quality=50),
+    "dct_gray": lambda: DCT(gray(24, 40), quality=50),
+    "dct_rgb": lambda: DCT(crop(24, 40), quality=45),
+    "dct_rgba": lambda: DCT(with_alpha(crop(24, 40)), quality=40),
+    "dct_gray16": lambda: DCT(deep(gray(24, 40)), quality=50),
+    "dct_rgb16": lambda: DCT(deep(crop(24, 40)), quality=45),
+    "dct_fine": lambda: DCT(crop(17, 23), quality=95),
+    "dct_coarse": lambda: DCT(crop(64, 48), quality=5),
+    "dct_pixel_gray": lambda: DCT(gray(1, 1), quality=60),
+    "dct_pixel_rgb": lambda: DCT(crop(1, 1), quality=60),
+    "dct_line_gray16": lambda: DCT(deep(gray(1, 40)), quality=60),
+    "dct_bpp": lambda: DCT(crop(64, 48), target_bpp=1.5),
+    "dct_psnr": lambda: DCT(crop(64, 48), target_psnr=33.0),
+    "dct_rank": lambda: DCT(crop(64, 48), rank=12),
+    "dct_ycbcr": lambda: DCT(crop(24, 40), quality=45, color_space="YCbCr"),
+    "dct_rgb_planes": lambda: DCT(crop(24, 40), quality=45, color_space="RGB"),
+    "dct_effort_1": lambda: DCT(drawing(64, 48), quality=40, effort=1),
+    "dct_effort_2": lambda: DCT(drawing(64, 48), quality=40, effort=2),
+    "dct_effort_3": lambda: DCT(drawing(64, 48), quality=40, effort=3),
+    "dct_noise": lambda: DCT(noise(24, 40), quality=55),
+    "dct_constant": lambda: DCT(np.full((24, 40, 3), (9, 200, 77), np.uint8), quality=50),
     "dct_tiles": lambda: in_tiles(3, crop(64, 48), quality=30),
     "dct_tiles16": lambda: in_tiles(6, deep(gray(64, 48)), quality=40),
-    "dct_metadata": lambda: IMF(
+    "dct_metadata": lambda: DCT(
         with_alpha(crop(17, 23)), quality=30, icc_profile=b"profile" * 9, exif=b"Exif\0\0II*\0"
     ),
-    "imf_gray": lambda: LEARNED(gray(24, 40), quality=35),
-    "imf_rgb": lambda: LEARNED(crop(24, 40), quality=25),
+    "imf_gray": lambda: IMF(gray(24, 40), quality=35),
+    "imf_rgb": lambda: IMF(crop(24, 40), quality=25),
     "svd_rgb": lambda: SVD(crop(24, 40), quality=40),
     "svd_rgb16": lambda: SVD(deep(crop(24, 40)), quality=30),
     "svd_rgba": lambda: SVD(with_alpha(crop(17, 23)), quality=30),
     "svd_pixel": lambda: SVD(crop(1, 1), quality=40),
-    "svd_oblong": lambda: SVD(crop(64, 48), quality=25, patch_size=(8, 16)),
     "nmf_gray": lambda: NMF(gray(24, 40), quality=35),
     "nmf_gray_bpp": lambda: NMF(gray(64, 48), target_bpp=2.0),
     "imf_paper": lambda: PAPER(crop(64, 48), quality=10),
     "imf_paper_contexts": lambda: PAPER(crop(64, 48), quality=10, entropy="context"),
-    "imf_linear": lambda: LEARNED(crop(24, 40), rank=3, upsampling="linear", **CLASSIC),
-    "imf_wide": lambda: LEARNED(
-        gray(24, 40), rank=2, bounds=(-300, 300), entropy="deflate", **CLASSIC
+    "imf_linear": lambda: IMF(crop(24, 40), rank=3, **SMOOTH),
+    "imf_wide": lambda: IMF(gray(24, 40), rank=2, bounds=(-300, 300)),
+    "imf_planes": lambda: IMF(
+        crop(17, 23), rank=2, patch=False, color_space="RGB", entropy="context"
     ),
-    "imf_planes": lambda: LEARNED(crop(17, 23), rank=2, patch=False, color_space="RGB"),
-    "svd_planes": lambda: SVD(
-        crop(24, 40), rank=4, patch=False, color_space="RGB", entropy="deflate"
-    ),
+    "imf_tall_patches": lambda: IMF(gray(24, 40), rank=3, patch_size=(12, 5), entropy="context"),
+    "svd_planes": lambda: SVD(crop(24, 40), rank=4, patch=False, color_space="RGB"),
     "svd_nearest": lambda: SVD(
-        crop(17, 23), rank=3, scale_factor=(1.0, 0.3), upsampling="nearest", **CLASSIC
+        crop(17, 23), rank=3, scale_factor=(1.0, 0.3), color_space="YCbCr", entropy="context"
     ),
-    "svd_four_bits": lambda: SVD(with_alpha(crop(24, 40)), rank=4, bits=4, color_space="RGB"),
-    "nmf_ycbcr": lambda: NMF(crop(24, 40), rank=3, entropy="deflate", **CLASSIC),
-    "nmf_tall_patches": lambda: NMF(gray(24, 40), rank=3, patch_size=(12, 5), **CLASSIC),
+    "svd_oblong": lambda: SVD(crop(64, 48), rank=6, patch_size=(8, 16), entropy="context"),
+    "svd_four_bits": lambda: SVD(with_alpha(crop(24, 40)), rank=4, bits=4, entropy="context"),
+    "svd_linear": lambda: SVD(crop(24, 40), rank=3, color_space="YCbCr", **SMOOTH),
 }
 
 

@@ -50,40 +50,40 @@ def _names(folder):
 @pytest.mark.parametrize(
     ("method", "options", "settings", "words"),
     [
-        ("imf", ["--quality", "30"], {"quality": 30}, ["V is a dictionary", "columns 1-2"]),
+        ("dct", ["--quality", "30"], {"quality": 30}, ["V is a dictionary", "columns 1-2"]),
         ("svd", ["--quality", "20"], {"quality": 20}, ["V is learned", "8 x 8", "V 2"]),
         (
-            "nmf",
-            ["--rank", "6", "--color-space", "YCbCr"],
-            {"rank": 6, "color_space": "YCbCr"},
+            "imf-paper",
+            ["--rank", "6", "--set", "entropy=context", "--set=bounds=(-9, 7)"],
+            {"rank": 6, "entropy": "context", "bounds": (-9, 7)},
             ["rank 6", "rank 3", "column 5", "60 x 48"],
         ),
     ],
 )
 def test_encode_info_decode(method, options, settings, words, picture, photo, tmp_path, capsys):
-    coded, out = tmp_path / "x.lrfj", tmp_path / "out.png"
+    coded, out, name = tmp_path / "x.lrfj", tmp_path / "out.png", method.partition("-")[0]
     assert _run("encode", picture, coded, "--method", method, *options) == 0
     data = coded.read_bytes()
-    assert data == getattr(lrfjax, f"{method}_encode")(photo, **settings)
+    assert data == getattr(lrfjax, f"{name}_encode")(photo, **settings)
     bpp = lrfjax.bits_per_pixel(photo.shape, data)
     assert f"{len(data)} bytes, {bpp:.4f} bpp" in capsys.readouterr().out
     assert _run("info", coded) == 0
     text = capsys.readouterr().out
     sizes = lrfjax.read_factors(data).sizes
-    chunks = [f"{name:<12}{size} bytes" for name, size in sizes.items()]
-    for part in (method, "120 x 96", f"{len(data)} bytes", "context", "rest", *chunks, *words):
+    chunks = [f"{chunk:<12}{size} bytes" for chunk, size in sizes.items()]
+    for part in (name, "120 x 96", f"{len(data)} bytes", "context", "rest", *chunks, *words):
         assert part in text
     assert _run("decode", coded, out) == 0
     assert np.array_equal(lrfjax.read_image(out), lrfjax.decode(data))
     assert _names(tmp_path) == ["in.png", "out.png", "x.lrfj"]
 
 
-def test_targets_and_effort_reach_the_encoder(picture, photo, tmp_path):
+def test_targets_and_settings_reach_the_encoder(picture, photo, tmp_path):
     coded = tmp_path / "x.lrfj"
-    assert _run("encode", picture, coded, "--target-bpp", 1.5, "--effort", 1) == 0
-    assert coded.read_bytes() == lrfjax.imf_encode(photo, target_bpp=1.5, effort=1)
-    assert _run("encode", picture, coded, "--target-psnr", 30, "--color-space", "YCbCr") == 0
-    assert coded.read_bytes() == lrfjax.imf_encode(photo, target_psnr=30, color_space="YCbCr")
+    assert _run("encode", picture, coded, "--target-bpp", 1.5, "--set", "effort=1") == 0
+    assert coded.read_bytes() == lrfjax.dct_encode(photo, target_bpp=1.5, effort=1)
+    assert _run("encode", picture, coded, "--target-psnr", 30, "--set=color_space=YCbCr") == 0
+    assert coded.read_bytes() == lrfjax.dct_encode(photo, target_psnr=30, color_space="YCbCr")
 
 
 def test_failures_are_one_line_and_leave_nothing(picture, tmp_path, capsys):
@@ -100,10 +100,11 @@ def test_failures_are_one_line_and_leave_nothing(picture, tmp_path, capsys):
         capsys, "encode", picture, out, "--target-bpp", 0.01
     )
     assert "target_psnr" in _fails(capsys, "encode", picture, out, "--target-psnr", "nan")
-    classic = ("--color-space", "RGB", "--method", "svd", "--target-bpp", 1)
-    assert "color_space" in _fails(capsys, "encode", picture, out, *classic)
-    effort = ("--method", "nmf", "--effort", 2, "--rank", 1)
-    assert "--effort is for imf" in _fails(capsys, "encode", picture, out, *effort)
+    target = ("--method", "svd-paper", "--target-bpp", 1)
+    assert "not taken by svd-paper" in _fails(capsys, "encode", picture, out, *target)
+    effort = ("--method", "nmf", "--rank", 1, "--set", "effort=2")
+    assert "effort is a setting of dct" in _fails(capsys, "encode", picture, out, *effort)
+    assert "NAME=VALUE" in _fails(capsys, "encode", picture, out, "--rank", 1, "--set", "effort")
     assert "written" in _fails(capsys, "encode", picture, tmp_path / "no" / "x", "--rank", 1)
     assert "not an lrfjax file" in _fails(capsys, "decode", picture, tmp_path / "y.png")
     assert "not an lrfjax file" in _fails(capsys, "info", picture)
@@ -119,7 +120,7 @@ def test_a_machine_out_of_memory_is_one_line(picture, tmp_path, capsys, monkeypa
     def refuse(*_, **__):
         raise MemoryError
 
-    monkeypatch.setitem(coding._ENCODERS, "imf", refuse)
+    monkeypatch.setattr(coding, "encode", refuse)
     assert "not enough memory" in _fails(capsys, "encode", picture, tmp_path / "x", "--rank", 1)
 
 
@@ -139,7 +140,7 @@ def test_several_files_go_to_a_folder_and_a_bad_one_stops_none(photo, tmp_path, 
     assert _run("decode", *files, decoded) == 0
     assert _run("decode", files[0], decoded, "--format", ".npy") == 0
     assert _names(decoded) == ["a.npy", "a.png", "b.png"]
-    pixels = lrfjax.imf_decode(files[0].read_bytes())
+    pixels = lrfjax.dct_decode(files[0].read_bytes())
     assert np.array_equal(lrfjax.read_image(decoded / "b.png"), pixels)
     assert np.array_equal(np.load(decoded / "a.npy"), pixels)
     capsys.readouterr()
@@ -151,7 +152,7 @@ def test_several_files_go_to_a_folder_and_a_bad_one_stops_none(photo, tmp_path, 
 
 
 def test_clashes_are_refused_before_any_work(picture, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(coding._ENCODERS, "imf", None)  # would fail if it were called
+    monkeypatch.setattr(coding, "encode", None)  # would fail if it were called
     twin, folder = tmp_path / "other" / "in.bmp", tmp_path / "out"
     twin.parent.mkdir()
     twin.write_bytes(b"")
@@ -181,8 +182,8 @@ def test_compare_does_not_write_over_its_images(picture, tmp_path, capsys):
 
 def test_outputs_that_cannot_be_written_are_found_early(picture, tmp_path, capsys, monkeypatch):
     coded = tmp_path / "x.lrfj"
-    coded.write_bytes(lrfjax.imf_encode(lrfjax.read_image(picture), quality=30))
-    monkeypatch.setitem(coding._ENCODERS, "imf", None)  # would fail if it were called
+    coded.write_bytes(lrfjax.dct_encode(lrfjax.read_image(picture), quality=30))
+    monkeypatch.setattr(coding, "encode", None)  # would fail if it were called
     (tmp_path / "full" / "in.lrfj").mkdir(parents=True)
     for target in ("", tmp_path / "no" / "x", tmp_path / "full"):
         assert "cannot be written" in _fails(capsys, "encode", picture, target, "--rank", 1)
@@ -244,11 +245,13 @@ def test_alpha_and_16_bits_go_both_ways(photo, tmp_path, capsys):
     assert np.load(tmp_path / "back.npy").dtype == np.uint16
 
 
-@pytest.mark.parametrize(("shape", "names"), [((16, 16, 3), "SVD JPEG"), ((1, 1), "IMF JPEG")])
+@pytest.mark.parametrize(
+    ("shape", "names"), [((16, 16, 3), ["SVD", "JPEG"]), ((1, 1), ["DCT dictionary", "JPEG"])]
+)
 def test_compare_survives_images_that_are_coded_without_error(
     shape, names, tmp_path, capsys, monkeypatch
 ):
-    few = {name: replace(compare.CODECS[name], levels=(0, 50)) for name in names.split()}
+    few = {name: replace(compare.CODECS[name], levels=(0, 50)) for name in names}
     monkeypatch.setattr(compare, "CODECS", few)
     Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "black.png")
     out = tmp_path / "out"
@@ -344,7 +347,7 @@ def test_output_that_nobody_takes_ends_in_no_traceback(shell, code, errors):
         ["encode"],
         ["encode", "a", "b"],
         ["encode", "a", "b", "--rank", "1", "--quality", "2"],
-        ["encode", "a", "b", "--rank", "1", "--effort", "4"],
+        ["encode", "a", "b", "--rank", "1", "--set"],
         ["nonsense"],
     ],
 )

@@ -7,28 +7,32 @@ import pytest
 
 import lrfjax
 from lrfjax.codec import tiles
-from lrfjax.codec.classic_settings import make_layout, resolve_ranks
 from lrfjax.codec.layout import to_matrices
+from lrfjax.codec.ranks import resolve_ranks
 from tests.make_golden import deep, drawing, with_alpha
 
 pytestmark = pytest.mark.unoptimized
 
-IMF, SVD, NMF = lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode
-DECODERS = {IMF: lrfjax.imf_decode, SVD: lrfjax.svd_decode, NMF: lrfjax.nmf_decode}
-CLASSIC = {"color_space": "YCbCr"}
+DCT, IMF, SVD, NMF = lrfjax.dct_encode, lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode
+DECODERS = {
+    DCT: lrfjax.dct_decode,
+    IMF: lrfjax.imf_decode,
+    SVD: lrfjax.svd_decode,
+    NMF: lrfjax.nmf_decode,
+}
+SVD_PAPER = {"color_space": "YCbCr", "upsampling": "linear", "entropy": "context"}
 PAPER = dict(lrfjax.PAPER_SETTINGS)
 
 # Encoder, settings, and whether it takes 16 bits.
 WAYS = {
-    "imf": (IMF, {}, True),
-    "imf learned": (IMF, {"dictionary": "learned", "num_iters": 2}, True),
+    "dct": (DCT, {}, True),
+    "imf": (IMF, {"num_iters": 2}, True),
     "svd": (SVD, {}, True),
     "nmf": (NMF, {}, True),
     "imf paper": (IMF, PAPER, False),
-    "svd classic": (SVD, CLASSIC, False),
-    "nmf classic": (NMF, {"color_space": "RGB"}, False),
+    "svd paper": (SVD, SVD_PAPER, False),
 }
-CHEAP = ("imf", "svd")
+CHEAP = ("dct", "svd")
 BY_WAY = pytest.mark.parametrize("way", WAYS)
 
 
@@ -38,7 +42,7 @@ def small(photo):
 
 def cheap(way, photo):
     """Return an image for several files: gray where each rank is another program."""
-    return photo if way == "imf" else photo[..., 0]
+    return photo if way == "dct" else photo[..., 0]
 
 
 def psnr(image, decoded):
@@ -73,7 +77,7 @@ def test_images_of_any_kind_come_back(way, size, photo):
 
 def test_settings_of_the_caller_change_nothing(photo):
     ways = {
-        "dictionary": lambda: IMF(small(photo), quality=50),
+        "dictionary": lambda: DCT(small(photo), quality=50),
         "paper": lambda: IMF(small(photo), rank=8, **{**PAPER, "upsampling": "linear"}),
     }
     for encode in ways.values():
@@ -87,7 +91,7 @@ def test_settings_of_the_caller_change_nothing(photo):
 def test_dictionaries_take_any_size(size, photo):
     image = photo[: size[0], : size[1]]
     for one in (image, deep(image[..., 0])):
-        decoded = lrfjax.decode(IMF(one, quality=70))
+        decoded = lrfjax.decode(DCT(one, quality=70))
         assert decoded.shape == one.shape
         assert psnr(one, decoded) > 30
 
@@ -103,7 +107,7 @@ def test_constant_images_stay_constant(way, value):
 
 
 @pytest.mark.parametrize("quality", [0, 100])
-@pytest.mark.parametrize("encode", [IMF, SVD])
+@pytest.mark.parametrize("encode", [DCT, SVD])
 def test_black_and_white_are_reached_at_any_depth(encode, quality):
     half = np.zeros((17, 23), np.uint8)
     half[:, 11:] = 255
@@ -115,7 +119,7 @@ def test_black_and_white_are_reached_at_any_depth(encode, quality):
     assert psnr(deep_white, lrfjax.decode(encode(deep_white, quality=100))) > 40
 
 
-@pytest.mark.parametrize("way", ["imf", "svd classic"])
+@pytest.mark.parametrize("way", ["dct", "svd paper"])
 def test_metadata_is_kept(way, photo):
     encode, params, _ = WAYS[way]
     profile, exif = bytes(range(256)), b"Exif\0\0MM"
@@ -132,12 +136,12 @@ def test_metadata_is_kept(way, photo):
 
 
 def test_jax_arrays_and_buffers_are_taken(photo):
-    data = IMF(jnp.asarray(small(photo)), quality=50)
-    assert data == IMF(small(photo), quality=50)
+    data = DCT(jnp.asarray(small(photo)), quality=50)
+    assert data == DCT(small(photo), quality=50)
     assert np.array_equal(lrfjax.decode(bytearray(data)), lrfjax.decode(memoryview(data)))
 
 
-@pytest.mark.parametrize("way", ["imf", "svd", "svd classic"])
+@pytest.mark.parametrize("way", ["dct", "svd", "svd paper"])
 def test_higher_quality_is_closer_and_larger(way, photo):
     encode, params, _ = WAYS[way]
     image = cheap(way, photo)
@@ -159,14 +163,14 @@ def test_more_rank_is_closer(way, photo):
 
 @pytest.mark.parametrize("params", [{"color_space": "RGB"}, {"color_space": "YCbCr"}])
 def test_dictionaries_take_other_colors(params, photo):
-    rotated = IMF(photo, target_psnr=32)
-    other = IMF(photo, target_psnr=32, **params)
+    rotated = DCT(photo, target_psnr=32)
+    other = DCT(photo, target_psnr=32, **params)
     assert abs(psnr(photo, lrfjax.decode(other)) - 32) <= 0.1
     assert len(rotated) < len(other)
 
 
 def test_more_effort_takes_fewer_bytes():
-    sizes = [len(IMF(drawing(96, 120), target_psnr=32, effort=e)) for e in (1, 2, 3)]
+    sizes = [len(DCT(drawing(96, 120), target_psnr=32, effort=e)) for e in (1, 2, 3)]
     assert sizes[2] < sizes[0]
     assert sizes[1] < sizes[0]
 
@@ -175,13 +179,13 @@ def test_the_other_way_of_each_setting_of_the_layout(photo):
     for params in (
         {"color_space": "RGB", "patch": False},
         {"color_space": "YCbCr", "patch_size": (4, 16), "scale_factor": (1.0, 0.3)},
-        {"color_space": "YCbCr", "upsampling": "nearest", "entropy": "deflate", "bits": 6},
+        {"color_space": "YCbCr", "upsampling": "linear", "entropy": "context", "bits": 6},
     ):
         assert psnr(small(photo), lrfjax.decode(SVD(small(photo), quality=40, **params))) > 17
 
 
 @pytest.mark.parametrize(
-    ("encode", "bpp"), [(IMF, 0.5), (IMF, 1.1), (IMF, 3.0), (SVD, 3.0), (SVD, 5.0), (NMF, 4.0)]
+    ("encode", "bpp"), [(DCT, 0.5), (DCT, 1.1), (DCT, 3.0), (SVD, 3.0), (SVD, 5.0), (NMF, 4.0)]
 )
 def test_a_rate_is_met_and_never_exceeded(encode, bpp, photo):
     image = photo[..., 0] if encode is NMF else photo
@@ -190,7 +194,7 @@ def test_a_rate_is_met_and_never_exceeded(encode, bpp, photo):
 
 
 @pytest.mark.parametrize(
-    ("encode", "target"), [(IMF, 27.0), (IMF, 36.0), (IMF, 45.0), (SVD, 27.0), (SVD, 36.0)]
+    ("encode", "target"), [(DCT, 27.0), (DCT, 36.0), (DCT, 45.0), (SVD, 27.0), (SVD, 36.0)]
 )
 def test_a_psnr_is_met(encode, target, photo):
     data = encode(photo, target_psnr=target)
@@ -199,19 +203,19 @@ def test_a_psnr_is_met(encode, target, photo):
 
 def test_targets_are_met_for_other_images(photo):
     for image in (with_alpha(photo), deep(photo), photo[..., 0]):
-        data = IMF(image, target_bpp=3.0)
+        data = DCT(image, target_bpp=3.0)
         assert 0.98 * 3 <= 8 * len(data) / (96 * 120) <= 3
-        assert abs(psnr(image, lrfjax.decode(IMF(image, target_psnr=34))) - 34) <= 0.1
+        assert abs(psnr(image, lrfjax.decode(DCT(image, target_psnr=34))) - 34) <= 0.1
 
 
 def test_dials_compile_nothing_new(photo, compilations):
     for quality in (30, 80):
-        lrfjax.decode(IMF(photo, quality=quality))
+        lrfjax.decode(DCT(photo, quality=quality))
     before = compilations.count
     for quality in range(30, 80, 7):
-        lrfjax.decode(IMF(photo, quality=quality))
-    IMF(photo, target_bpp=1.1)
-    IMF(photo, target_psnr=31)
+        lrfjax.decode(DCT(photo, quality=quality))
+    DCT(photo, target_bpp=1.1)
+    DCT(photo, target_psnr=31)
     assert compilations.count == before
 
 
@@ -229,16 +233,19 @@ def test_the_paper_settings_hold_the_factors_of_the_solver(entropy, photo):
 
 
 def test_ranks_from_quality_and_rank():
-    layout = make_layout((512, 768, 3), "YCbCr", (0.5, 0.5), True, (8, 8))
-    assert resolve_ranks(layout, None, 10) == [6, 3, 3]
-    assert resolve_ranks(layout, None, 0) == [1, 1, 1]
-    assert resolve_ranks(layout, None, (50, 10, 20)) == [32, 6, 13]
-    assert resolve_ranks(layout, 7, None) == [7, 3, 3]
-    assert resolve_ranks(layout, 1, None) == [1, 1, 1]
-    assert resolve_ranks(layout, np.array([3, 2, 1]), None) == [3, 2, 1]
-    rgb = make_layout((512, 768, 3), "RGB", (0.5, 0.5), True, (8, 8))
+    def ranks(layout, **rate):
+        return resolve_ranks(layout, lrfjax.Rate(**rate))
+
+    layout = lrfjax.PaperIMFCodec().layout((512, 768, 3))
+    assert ranks(layout, quality=10) == [6, 3, 3]
+    assert ranks(layout, quality=0) == [1, 1, 1]
+    assert ranks(layout, quality=(50, 10, 20)) == [32, 6, 13]
+    assert ranks(layout, rank=7) == [7, 3, 3]
+    assert ranks(layout, rank=1) == [1, 1, 1]
+    assert ranks(layout, rank=np.array([3, 2, 1])) == [3, 2, 1]
+    rgb = lrfjax.PaperSVDCodec().layout((512, 768, 3))
     assert rgb.matrix_shapes == [(6144, 192)]
-    assert resolve_ranks(rgb, None, 10) == [19]
+    assert ranks(rgb, quality=10) == [19]
 
 
 def test_contexts_take_fewer_bytes_than_deflate(photo):
@@ -249,10 +256,10 @@ def test_contexts_take_fewer_bytes_than_deflate(photo):
 
 @pytest.mark.parametrize("patches", [1, 17, 40])
 def test_tiles_hardly_show(patches, photo, monkeypatch):
-    whole = IMF(photo, quality=40)
+    whole = DCT(photo, quality=40)
     one = lrfjax.decode(whole)
     monkeypatch.setattr(tiles, "PATCHES_PER_TILE", patches)
-    data = IMF(photo, quality=40)
+    data = DCT(photo, quality=40)
     header = lrfjax.read_factors(data).header
     rows = {1: [1] * 6, 17: [2] * 3, 40: [5, 1]}[patches]
     assert [grid[0] for grid in header.grids] == rows
@@ -267,14 +274,11 @@ def test_tiles_hardly_show(patches, photo, monkeypatch):
 
 def test_tiles_of_an_even_dial_are_rendered_as_they_will_be_decoded(photo, monkeypatch):
     monkeypatch.setattr(tiles, "PATCHES_PER_TILE", 20)
-    data = IMF(photo, target_psnr=32.0)
+    data = DCT(photo, target_psnr=32.0)
     assert abs(psnr(photo, lrfjax.decode(data)) - 32) <= 0.1
 
 
-def test_each_decoder_takes_the_files_of_its_encoder_only(photo):
-    data = SVD(small(photo), quality=30)
-    with pytest.raises(lrfjax.FormatError, match="svd_encode, not of imf_encode"):
-        lrfjax.imf_decode(data)
+def test_decoders_take_bytes():
     with pytest.raises(lrfjax.InputTypeError, match="data must be bytes, got str"):
         lrfjax.decode("LRFJ")
 

@@ -40,9 +40,9 @@ def test_few_images_are_shared_out_among_many_processes():
 @pytest.mark.parametrize(
     ("names", "levels", "message"),
     [
-        ([], {}, "methods must name at least one of imf"),
-        (["jpge"], {}, "methods has no 'jpge': did you mean 'jpeg'"),
-        (["jpeg", "zzz"], {}, "methods has no 'zzz': known are imf"),
+        ([], {}, "methods must name at least one codec"),
+        (["jpge"], {}, "codec 'jpge' is unknown: did you mean 'jpeg'"),
+        (["jpeg", "zzz"], {}, "codec 'zzz' is unknown: known are dct"),
         (["jpeg"], {"imf": [1]}, "levels are for 'imf', which is not among jpeg"),
         (["jpeg"], {"jpeg": []}, "levels of 'jpeg' must not be empty"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lrfjax.codec.dct import DCTCodec
 from lrfjax.codec.quantize import IntegerFactors, Range, Scale
 from lrfjax.errors import InputError
 from lrfjax.evaluation.experiments import (
@@ -19,6 +20,7 @@ from lrfjax.evaluation.experiments import (
 )
 from lrfjax.evaluation.experiments.base import Request
 from lrfjax.evaluation.sample import sample_image
+from tests.replaced import replaced
 
 pytestmark = pytest.mark.unoptimized
 
@@ -87,7 +89,7 @@ def stand_in(monkeypatch):
 
 def _forbid_encoding(monkeypatch, names):
     methods = {
-        name: replace(classification.METHODS[name], encode=_encode_nothing, sweep=None)
+        name: replaced(classification.METHODS[name], encode=_encode_nothing, sweep=_encode_nothing)
         for name in names
     }
     monkeypatch.setattr(classification, "METHODS", methods)
@@ -96,8 +98,8 @@ def _forbid_encoding(monkeypatch, names):
 def test_pictures_at_equal_rates(request_of, monkeypatch):
     rates = (1.5, 3.0)
     monkeypatch.setattr(qualitative, "RATES", rates)
-    fast = replace(qualitative.METHODS["imf"], fixed={"effort": 1})
-    monkeypatch.setattr(qualitative, "METHODS", {**qualitative.METHODS, "imf": fast})
+    fast = replace(qualitative.METHODS["dct"], codec=DCTCodec(effort=1))
+    monkeypatch.setattr(qualitative, "METHODS", {**qualitative.METHODS, "dct": fast})
     request = request_of(1)
     outcome = qualitative.run(request)
     above_svd, above_jpeg = outcome.findings
@@ -208,7 +210,7 @@ def test_a_codec_that_fails_is_skipped(request_of, stand_in, monkeypatch, capsys
         raise InputError("no such image")
 
     methods = classification.METHODS
-    refusing = {"imf-paper": replace(methods["imf-paper"], sweep=refuse)}
+    refusing = {"imf-paper": replaced(methods["imf-paper"], sweep=refuse)}
     monkeypatch.setattr(classification, "METHODS", {**methods, **refusing})
     monkeypatch.setattr(classification, "LEVELS", {"imf-paper": (5,), "jpeg": (5,)})
     outcome = classification.run(request_of(1))

@@ -27,7 +27,7 @@ def interrupt(*_):
     os.kill(os.getpid(), signal.SIGINT)
 """
 COMPILE = """
-def encode(image, **_):
+def encode(image, *_, **__):
     x = jnp.ones((8, 8))
     def long_program(x):
         for k in range(150):
@@ -36,18 +36,18 @@ def encode(image, **_):
     jax.jit(long_program)(x)
     return b"whole"
 
-coding._ENCODERS["imf"] = encode
+coding.encode = encode
 """
 COLLECT = """
-def encode(image, **_):
+def encode(image, *_, **__):
     gc.callbacks.append(interrupt)
     gc.collect()
     return b"whole"
 
-coding._ENCODERS["imf"] = encode
+coding.encode = encode
 """
 RENAME = """
-coding._ENCODERS["imf"] = lambda image, **_: b"whole"
+coding.encode = lambda *_, **__: b"whole"
 writing.os.replace = interrupt
 """
 END = "sys.exit(cli.main())"
@@ -99,13 +99,13 @@ def test_an_interrupted_call_from_python_returns(picture, tmp_path, capsys, monk
     second.write_bytes(picture.read_bytes())
     calls = []
 
-    def encode(image, **_):
+    def encode(image, *_, **__):
         calls.append(image)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return b"whole"
 
-    monkeypatch.setitem(coding._ENCODERS, "imf", encode)
+    monkeypatch.setattr(coding, "encode", encode)
     out = tmp_path / "out"
     before = signal.getsignal(signal.SIGTERM)
     assert cli.main(["encode", str(picture), str(second), str(out), "--rank", "1"]) == 130

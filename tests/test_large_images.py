@@ -38,7 +38,7 @@ def workers(monkeypatch):
 
 def test_no_number_or_order_of_threads_changes_bytes_or_pixels(image, workers, monkeypatch):
     workers(1)
-    data = lrfjax.imf_encode(image, quality=40)
+    data = lrfjax.dct_encode(image, quality=40)
     pixels = lrfjax.decode(data)
     assert len(lrfjax.read_factors(data).header.grids) == NUM_TILES
     ended = []
@@ -63,7 +63,7 @@ def test_no_number_or_order_of_threads_changes_bytes_or_pixels(image, workers, m
         with monkeypatch.context() as patch:
             for name in ("code_tile", "read_tile"):
                 patch.setattr(tiles, name, late(getattr(tiles, name)))
-            assert lrfjax.imf_encode(image, quality=40) == data
+            assert lrfjax.dct_encode(image, quality=40) == data
             assert np.array_equal(lrfjax.decode(data), pixels)
     for order in np.reshape(ended, (4, NUM_TILES)).tolist():
         assert sorted(order) == list(range(NUM_TILES))
@@ -165,13 +165,13 @@ def test_progress_counts_tiles_and_begins_again_with_each_attempt(image):
     def progress(*both):
         told.append(both)
 
-    data = lrfjax.imf_encode(image, quality=40, progress=progress)
+    data = lrfjax.dct_encode(image, quality=40, progress=progress)
     assert told == whole
     told.clear()
     lrfjax.decode(data, progress=progress)
     assert told == whole
     told.clear()
-    lrfjax.imf_encode(image, target_bpp=1.7, progress=progress)
+    lrfjax.dct_encode(image, target_bpp=1.7, progress=progress)
     attempts, rest = divmod(len(told), len(whole))
     assert (attempts > 1, rest) == (True, 0)
     assert told == whole * attempts
@@ -220,7 +220,9 @@ def test_differences_in_parts_are_those_of_the_whole_image(size, axis, monkeypat
     assert all(2**14 <= len(part) < 2**15 for part in parts[1:])
 
 
-@pytest.mark.parametrize("encode", [lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode])
+@pytest.mark.parametrize(
+    "encode", [lrfjax.dct_encode, lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode]
+)
 def test_encoders_refuse_what_is_too_large_before_they_touch_it(encode):
     # So many pixels that are all one: there is no memory for a copy.
     huge = np.broadcast_to(np.zeros(3, np.uint8), (10**6, 10**6, 3))

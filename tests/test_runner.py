@@ -20,6 +20,7 @@ from lrfjax.evaluation.dataset import find_images, load
 from lrfjax.evaluation.methods import choose_methods
 from lrfjax.evaluation.results import read_rows, to_line
 from lrfjax.evaluation.runner import evaluate
+from tests.replaced import replaced
 
 pytestmark = pytest.mark.unoptimized
 
@@ -107,7 +108,7 @@ def _refuse(*_, **__):
 def test_a_second_run_measures_nothing(folder, undisturbed):
     out, first = undisturbed
     before = out.read_bytes()
-    idle = [replace(m, encode=_refuse, sweep=m.sweep and _refuse) for m in CHOSEN]
+    idle = [replaced(m, encode=_refuse, sweep=_refuse) for m in CHOSEN]
     second = _run(folder, out, idle)
     assert out.read_bytes() == before
     assert (second.num_rows, second.num_new) == (first.num_rows, 0)
@@ -141,11 +142,11 @@ class _Interrupt:
 
     def methods(self):
         return [
-            replace(
+            replaced(
                 m,
-                encode=self.wrap(m.encode),
-                decode=self.wrap(m.decode),
-                sweep=m.sweep and self.wrap_sweep(m.sweep),
+                encode=self.wrap(m.codec.encode),
+                decode=self.wrap(m.codec.decode),
+                sweep=self.wrap_sweep(m.codec.sweep),
             )
             for m in CHOSEN
         ]
@@ -221,24 +222,23 @@ def test_a_new_level_measures_that_level_alone(folder, undisturbed, tmp_path):
 def test_what_a_codec_refuses_is_skipped_and_the_rest_done(folder, undisturbed, tmp_path):
     calls = []
 
-    def no_gray(image, **settings):
+    def no_gray(image, rate):
         calls.append(image.ndim)
         if image.ndim == 2:
             raise InputError("image is gray")
-        return pil_encode(image, "JPEG", **settings)
+        return pil_encode(image, "JPEG", quality=rate.quality)
 
-    def failing_sweep(images, levels, **_):
+    def fail(*_):
         raise SolverError("no luck")
-        yield
 
     jpeg, imf = CHOSEN
-    methods = [replace(imf, sweep=failing_sweep), replace(jpeg, encode=no_gray)]
+    methods = [replaced(imf, sweep=fail, encode=fail), replaced(jpeg, encode=no_gray)]
     summary = _run(folder, tmp_path / "r.jsonl", methods)
     skipped = dict(summary.skipped)
     assert skipped["gray.png with JPEG"] == "image is gray"
-    assert skipped["a.png and 1 more with IMF, paper"] == "no luck"
-    assert calls.count(2) == 1
-    rows = read_rows(tmp_path / "r.jsonl")
+    assert {why for what, why in skipped.items() if "IMF, paper" in what} == {"no luck"}
+    assert 2 in calls
+    rows = [row for row in read_rows(tmp_path / "r.jsonl") if row.num_bytes]
     assert summary.num_rows == len(rows) == 4
     assert {(row.image, row.method) for row in rows} == {("a.png", "jpeg"), ("sub/b.npy", "jpeg")}
 
@@ -272,7 +272,7 @@ def test_a_folder_that_is_none_is_named(folder, tmp_path):
 def test_results_that_are_none_stop_the_run_before_any_work(folder, tmp_path):
     out = tmp_path / "r.jsonl"
     out.write_text("garbage\n")
-    methods = [replace(m, encode=_refuse, sweep=_refuse) for m in CHOSEN]
+    methods = [replaced(m, encode=_refuse, sweep=_refuse) for m in CHOSEN]
     with pytest.raises(InputError, match="line 1 is not a row"):
         _run(folder, out, methods)
 
@@ -292,6 +292,7 @@ jax.distributed.initialize(f"localhost:{port}", 2, int(process))
 from lrfjax.errors import InputError
 from lrfjax.evaluation.methods import choose_methods
 from lrfjax.evaluation.runner import evaluate
+from tests.replaced import replaced
 
 methods = choose_methods(["jpeg", "svd-paper"], {"jpeg": [10, 80], "svd-paper": [1, 5]})
 try:

@@ -82,7 +82,7 @@ def test_impossible_evaluations_are_one_line(folder, tmp_path, capsys):
     out = tmp_path / "r.jsonl"
     good = ("evaluate", "--data", folder, "--out", out)
     assert "did you mean 'jpeg'?" in _fails(capsys, *good, "--methods", "imf,jepg")
-    assert "at least one of" in _fails(capsys, *good, "--methods", ",")
+    assert "at least one codec" in _fails(capsys, *good, "--methods", ",")
     for text in ("jpeg=a", "jpeg", "jpeg=", "=3"):
         assert "levels" in _fails(capsys, *good, "--methods", "jpeg", "--levels", text)
     assert "'webp'" in _fails(capsys, *good, "--methods", "jpeg", "--levels", "webp=3")
@@ -143,11 +143,11 @@ def test_all_experiments_of_the_paper_are_there():
 def test_variants_move_one_setting_along_whole_ranks():
     for name, ablation in ABLATIONS.items():
         for variant in ablation.variants:
-            settings = {**METHODS["imf-paper"].fixed, **variant.settings}
-            assert set(variant.settings) <= set(METHODS["imf-paper"].fixed), name
-            side = settings["patch_size"][0]
-            if settings["patch"]:
-                columns = side**2 * (3 if settings["color_space"] == "RGB" else 1)
+            codec = replace(METHODS["imf-paper"].codec, **variant.settings)
+            assert set(codec.changed()) <= set(variant.settings), name
+            side = codec.patch_size[0]
+            if codec.patch:
+                columns = side**2 * (3 if codec.color_space == "RGB" else 1)
                 # On 768 x 512 pixels large patches are fewer than their pixels.
                 assert variant.num_columns == min(columns, 768 * 512 // side**2)
 
@@ -162,7 +162,7 @@ def test_an_ablation_is_measured_resumed_and_judged(folder, tmp_path):
     outcome = ablations.run(small, request)
     rows = read_rows(request.results)
     assert len(rows) == 2 * 2 * 3
-    assert {tuple(r.parameters["bounds"]) for r in rows} == {(-8, 7), (-16, 15)}
+    assert {tuple(r.parameters.get("bounds", ())) for r in rows} == {(-8, 7), ()}
     assert [f.claim for f in outcome.findings] == ["wider is better"]
     paths = outcome.write(tmp_path)
     assert str(outcome.findings[0]) in paths[0].read_text()
@@ -197,7 +197,8 @@ def compared(folder, tmp_path_factory):
     few = {
         "imf-paper": (0.0, 4.0, 8.0, 14.0, 22.0, 30.0, 40.0),
         "svd-paper": (0.0, 0.8, 1.6, 2.4, 3.2, 4.0, 5.0),
-        "imf": (0.0, 10.0, 25.0, 40.0),
+        **dict.fromkeys(("dct", "imf", "svd"), (0.0, 10.0, 25.0, 40.0)),
+        "nmf": (0.0, 20.0, 40.0),
     }
     patched = {**METHODS, **{n: replace(METHODS[n], levels=q) for n, q in few.items()}}
     with pytest.MonkeyPatch.context() as patch:

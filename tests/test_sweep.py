@@ -6,14 +6,21 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax import PAPER_SETTINGS, InputError, imf_decode, imf_encode, svd_encode
-from lrfjax.codec.sweep import imf_sweep, svd_sweep
+from lrfjax import (
+    PAPER_SETTINGS,
+    InputError,
+    PaperIMFCodec,
+    PaperSVDCodec,
+    Rate,
+    imf_decode,
+    imf_encode,
+)
 from lrfjax.errors import InputTypeError
-from lrfjax.evaluation.methods import PAPER_IMF_QUALITIES, PAPER_SVD_SETTINGS
 from lrfjax.image.metrics import fidelity
 
 pytestmark = pytest.mark.unoptimized
 
+IMF, SVD = PaperIMFCodec(), PaperSVDCodec()
 # Luma of 48 patches: ranks 1, 3, 7, which a single call pads to 8 and a sweep up to 40 to 32.
 QUALITIES = [0, 6, 15]
 INTEGERS = lrfjax.Model(lrfjax.IntegerBox(-16, 15), lrfjax.IntegerBox(-16, 15))
@@ -26,7 +33,7 @@ def images(photo):
 
 @pytest.fixture(scope="module")
 def imf_files(images):
-    return list(imf_sweep(images, QUALITIES, max_quality=40))
+    return list(IMF.sweep(images, QUALITIES, 40))
 
 
 def test_imf_files_of_a_batch_are_those_of_single_calls(images, imf_files):
@@ -36,11 +43,11 @@ def test_imf_files_of_a_batch_are_those_of_single_calls(images, imf_files):
 
 def test_svd_files_are_those_of_single_calls_one_by_one_or_not(images):
     qualities = [0, 5, 40]
-    swept = list(svd_sweep(images, qualities))
+    swept = list(SVD.sweep(images, qualities))
     for k, image in enumerate(images):
-        alone = [files[0] for files in svd_sweep([image], qualities)]
+        alone = [files[0] for files in SVD.sweep([image], qualities)]
         assert alone == [files[k] for files in swept]
-        single = [svd_encode(image, quality=q, **PAPER_SVD_SETTINGS) for q in qualities]
+        single = [SVD.encode(image, Rate(quality=q)) for q in qualities]
         assert alone == single
     assert len({len(files[0]) for files in swept}) == len(qualities)
 
@@ -49,13 +56,13 @@ def test_gray_images_and_other_settings_are_those_of_single_calls(photo):
     gray = photo[:24, :32, 1]
     settings = {"patch_size": (4, 4), "bounds": (-8, 7), "num_iters": 3, "init": "balanced"}
     single = imf_encode(gray, quality=30, **{**PAPER_SETTINGS, **settings})
-    assert list(imf_sweep([gray], [30], **settings)) == [[single]]
+    assert list(PaperIMFCodec(**settings).sweep([gray], [30])) == [[single]]
 
 
 def test_a_whole_published_curve_takes_three_programs(images, compilations):
-    np.testing.assert_allclose(PAPER_IMF_QUALITIES, np.linspace(0, 40, 80), atol=1e-6)
+    np.testing.assert_allclose(IMF.levels, np.linspace(0, 40, 80), atol=1e-6)
     sizes, similar = [], []
-    for data, _ in imf_sweep(images, PAPER_IMF_QUALITIES):
+    for data, _ in IMF.sweep(images, IMF.levels):
         similar.append(
             float(np.asarray(fidelity(images[0][None], imf_decode(data)[None]).psnr_db)[0])
         )
@@ -67,14 +74,14 @@ def test_a_whole_published_curve_takes_three_programs(images, compilations):
 
 
 def test_sweeps_up_to_the_same_quality_share_their_program(images, imf_files, compilations):
-    files = list(imf_sweep(images, [30], max_quality=40))
+    files = list(IMF.sweep(images, [30], 40))
     before = compilations.count
-    files += imf_sweep(images, [6, 30], max_quality=40)
+    files += IMF.sweep(images, [6, 30], 40)
     assert compilations.count == before
     assert files[1] == imf_files[1]
 
 
-@pytest.mark.parametrize("sweep", [imf_sweep, svd_sweep])
+@pytest.mark.parametrize("codec", [IMF, SVD])
 @pytest.mark.parametrize(
     ("shapes", "qualities", "message"),
     [
@@ -88,13 +95,13 @@ def test_sweeps_up_to_the_same_quality_share_their_program(images, imf_files, co
         ([(8, 8)], [math.nan], "qualities .* got nan"),
     ],
 )
-def test_impossible_values_are_named_on_the_call(sweep, shapes, qualities, message):
+def test_impossible_values_are_named_on_the_call(codec, shapes, qualities, message):
     images = [np.zeros(shape, np.uint8) for shape in shapes]
     with pytest.raises(InputError, match=message):
-        sweep(images, qualities)
+        codec.sweep(images, qualities)
 
 
-@pytest.mark.parametrize("sweep", [imf_sweep, svd_sweep])
+@pytest.mark.parametrize("codec", [IMF, SVD])
 @pytest.mark.parametrize(
     ("images", "qualities", "message"),
     [
@@ -105,30 +112,23 @@ def test_impossible_values_are_named_on_the_call(sweep, shapes, qualities, messa
         ([np.zeros((8, 8), np.uint8)], [[5, 1, 1]], r"qualities .* got \[5, 1, 1\]"),
     ],
 )
-def test_wrong_types_are_named_on_the_call(sweep, images, qualities, message):
+def test_wrong_types_are_named_on_the_call(codec, images, qualities, message):
     with pytest.raises(InputTypeError, match=message):
-        sweep(images, qualities)
+        codec.sweep(images, qualities)
 
 
 @pytest.mark.parametrize(
-    ("sweep", "settings", "message"),
-    [
-        (imf_sweep, {"max_quality": 19}, "max_quality .* between 20.0 and 100.0, got 19"),
-        (imf_sweep, {"max_quality": 101}, "max_quality .* got 101"),
-        (imf_sweep, {"max_quality": math.nan}, "max_quality .* got nan"),
-        (imf_sweep, {"bounds": (3, -3)}, r"bounds .* \(3, -3\)"),
-        (imf_sweep, {"num_iters": -1}, "num_iters .* -1"),
-        (imf_sweep, {"init": "random"}, "init .* 'random'"),
-        (imf_sweep, {"dictionary": "dct"}, "dictionary .* 'dct'"),
-        (imf_sweep, {"entropy": "zip"}, "entropy .* 'zip'"),
-        (svd_sweep, {"bits": 9}, "bits .* 9"),
-        (svd_sweep, {"entropy": "zip"}, "entropy .* 'zip'"),
-        (svd_sweep, {"color_space": "HSV"}, "color_space .* 'HSV'"),
-    ],
+    ("largest", "message"),
+    [(19, "between 20.0 and 100.0, got 19"), (101, "101"), (math.nan, "nan")],
 )
-def test_impossible_settings_are_named_on_the_call(sweep, settings, message):
-    with pytest.raises(InputError, match=message):
-        sweep([np.zeros((8, 8, 3), np.uint8)], [0, 20], **settings)
+def test_the_largest_quality_is_not_below_the_others(largest, message):
+    with pytest.raises(InputError, match=f"largest .*{message}"):
+        IMF.sweep([np.zeros((8, 8, 3), np.uint8)], [0, 20], largest)
+
+
+def test_sweeps_have_no_random_start():
+    with pytest.raises(InputError, match=r"init .* 'random'"):
+        PaperIMFCodec(init="random", key=1).sweep([np.zeros((8, 8, 3), np.uint8)], [20])
 
 
 def _parts(*results):

@@ -49,7 +49,8 @@ class Method:
 
     def encode_at(self, image: np.ndarray, level: float) -> bytes:
         """Return the file of an image at one level."""
-        return self.codec.encode(image, Rate.of(self.parameter, level))
+        value = int(level) if self.parameter == "rank" else level
+        return self.codec.encode(image, Rate.of(self.parameter, value))
 
     def sweep_over(
         self, images: Sequence[np.ndarray], levels: Sequence[float]

@@ -85,7 +85,7 @@ def run(request: Request) -> Outcome:
     where = f"on {len(chosen)} images at {', '.join(f'{r:g}' for r in RATES)} bpp"
     findings = [
         _finding(f"the paper's IMF is above its SVD at each rate, {where}", gains["svd-paper"]),
-        _finding(f"the default codec is above JPEG at each rate, {where}", gains["jpeg"]),
+        _finding(f"the DCT dictionary is above JPEG at each rate, {where}", gains["jpeg"]),
     ]
     return Outcome("Pictures at equal rates", [note, table(heads, lines)], findings, figures)
 
@@ -113,7 +113,7 @@ def _point(image: np.ndarray, data: bytes, method: Method) -> Point:
 
 
 def _at_rate(image: np.ndarray, rate: float) -> Point | None:
-    """Return an image by the default codec at a rate; None if the image is too small for it."""
+    """Return an image by the DCT dictionary at a rate; None if the image is too small for it."""
     method = METHODS[_NEWER]
     try:
         return _point(image, method.codec.encode(image, Rate(target_bpp=rate)), method)
