@@ -91,6 +91,55 @@ def test_of_two_rows_with_one_key_the_first_counts(tmp_path):
     assert [row.num_bytes for row in read_rows(path)] == [5]
 
 
+NOT_MEASURED = replace(
+    ROW,
+    num_bytes=0,
+    psnr_db=math.nan,
+    ssim=math.nan,
+    ms_ssim=math.nan,
+    encode_ms=math.nan,
+    decode_ms=math.nan,
+    error="ValueError: no such colour",
+)
+
+
+def test_a_row_with_an_error_goes_through_a_line_and_counts_as_no_measurement():
+    line = to_line(NOT_MEASURED)
+    assert _strict(line)["psnr_db"] is None
+    assert repr(from_line(line)) == repr(NOT_MEASURED)
+    assert by_method([NOT_MEASURED]) == {}
+    assert by_method([NOT_MEASURED, ROW]) == {"imf-paper": [ROW]}
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("EEM", "M"), ("EME", "M"), ("ME", "M"), ("MM", "M"), ("EE", "E")],
+)
+def test_a_measurement_takes_the_place_of_an_error_and_no_error_that_of_it(tmp_path, written, kept):
+    path = tmp_path / "r.jsonl"
+    rows = {
+        "M": lambda n: replace(ROW, num_bytes=n),
+        "E": lambda n: replace(NOT_MEASURED, error=str(n)),
+    }
+    lines = [to_line(rows[kind](n)) + "\n" for n, kind in enumerate(written, 1)]
+    path.write_text("".join(lines))
+    (row,) = read_rows(path)
+    # The first measurement, or the last error.
+    expected = written.index("M") + 1 if kept == "M" else len(written)
+    assert (row.num_bytes, row.error) == ((expected, "") if kept == "M" else (0, str(expected)))
+    with ResultsFile(path) as file:
+        assert file.done == ({ROW.key} if kept == "M" else set())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"error": ["no"]}, {"error": 1}, {"num_bytes": 5}, {"error": ""}, {"level": None}]
+)
+def test_a_line_with_an_impossible_error_is_no_row(changes):
+    values = {**_strict(to_line(NOT_MEASURED)), **changes}
+    with pytest.raises(ValueError, match="missing|must be"):
+        from_line(json.dumps(values))
+
+
 @pytest.mark.parametrize(
     "changes", [{"digest": "f"}, {"method": "jpeg"}, {"level": 8.0}, {"parameters": {}}]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import csv
 import inspect
 import os
 import socket
@@ -26,7 +27,7 @@ from lrfjax.evaluation.experiments.registry import EXPERIMENTS
 from lrfjax.evaluation.mean_curves import INTERPOLATIONS
 from lrfjax.evaluation.methods import METHODS, choose_methods
 from lrfjax.evaluation.report import write_report
-from lrfjax.evaluation.results import by_method, read_rows
+from lrfjax.evaluation.results import by_method, read_rows, unique
 from lrfjax.evaluation.runner import LostProcessError, evaluate
 
 _DATA_HELP = "folder of images"
@@ -139,7 +140,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    names = [name.strip() for name in options.methods.split(",") if name.strip()]
+    # A name with a comma is quoted, as in a line of a CSV file.
+    (names,) = csv.reader([options.methods], skipinitialspace=True)
+    names = [name.strip() for name in names if name.strip()]
     methods = choose_methods(names, dict(_levels(text) for text in options.levels))
     _join(options)
     try:
@@ -155,7 +158,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _levels(text: str) -> tuple[str, list[float]]:
-    name, has_sign, values = text.partition("=")
+    name, has_sign, values = text.rpartition("=")
     try:
         levels = [float(value) for value in values.split(",")]
     except ValueError:
@@ -236,7 +239,7 @@ def _warn(line: str) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    rows = list({row.key: row for path in options.results for row in read_rows(path)}.values())
+    rows = unique(row for path in options.results for row in read_rows(path))
     if not rows:
         raise InputError(f"results {_names(options.results)} hold no rows")
     curves = {method: options.out / f"{method}.json" for method in by_method(rows)}

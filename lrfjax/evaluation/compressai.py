@@ -22,7 +22,7 @@ import numpy as np
 from lrfjax.errors import InputError
 from lrfjax.evaluation.mean_curves import by_image, check_one_codec
 from lrfjax.evaluation.rate_distortion import similarity_decibels
-from lrfjax.evaluation.results import Row
+from lrfjax.evaluation.results import Row, by_method
 from lrfjax.image.writing import check_writable, write_atomically
 
 _KEYS = {
@@ -115,7 +115,7 @@ def write_compressai(
 
     Args:
         path: path of the file.
-        rows: rows of any codecs.
+        rows: rows of any codecs. Rows with an error are left out.
         method: name of the codec to write, also in the file.
         description: text for the file; by default the number of images and the measured versions.
 
@@ -124,9 +124,10 @@ def write_compressai(
             the file cannot be written.
     """
     check_writable(path)
-    own = [row for row in rows if row.method == method]
+    methods = by_method(rows)
+    own = methods.get(method, [])
     if not own:
-        raise InputError(f"method {method!r} is not among {sorted({r.method for r in rows})}")
+        raise InputError(f"method {method!r} is not among {sorted(methods)}")
     check_one_codec(own)
     images = by_image(own)
     by_level: dict[float, dict[tuple[str, str], Row]] = {}

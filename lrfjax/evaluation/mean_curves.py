@@ -23,7 +23,7 @@ from lrfjax.evaluation.rate_distortion import (
     rising_part,
     similarity_decibels,
 )
-from lrfjax.evaluation.results import Row, by_method
+from lrfjax.evaluation.results import Row, by_method, measured
 
 METRICS = ("psnr_db", "ssim", "ms_ssim", "ssim_db", "ms_ssim_db")
 """Metrics of mean curves; ``_db`` converts a similarity to decibels before anything else."""
@@ -144,7 +144,7 @@ def mean_curve(
 
     Args:
         rows: rows of one codec with one set of parameters: any number of images, several levels
-            each.
+            each. Rows with an error are left out.
         at: rates in bpp, shape (n,).
         metric: ``"psnr_db"``; ``"ssim"`` or ``"ms_ssim"``, averaged as they are; or ``"ssim_db"``
             or ``"ms_ssim_db"``, converted to decibels (``similarity_decibels``) before
@@ -161,6 +161,7 @@ def mean_curve(
     """
     one_of("metric", metric, METRICS)
     one_of("method", method, INTERPOLATIONS)
+    rows = measured(rows)
     check_one_codec(rows)
     places = np.asarray(at, float)
     if places.ndim != 1 or not places.size:
@@ -188,7 +189,8 @@ def bd_table(
     They interpolate log-rate over quality by PCHIP, see ``bd_rate`` and ``bd_psnr``.
 
     Args:
-        rows: rows of several codecs, each with one set of parameters.
+        rows: rows of several codecs, each with one set of parameters. Rows with an error are left
+            out.
         anchor: ``method`` of the rows to compare with.
         metric: ``"psnr_db"``, ``"ssim"`` or ``"ms_ssim"``; similarities are converted to decibels
             (``similarity_decibels``).

@@ -28,8 +28,8 @@ def eval_compression(
     Args:
         image: shape (H, W) or (H, W, 3), uint8, or the path of an image file.
         encoder: function called as ``encoder(image, **params)``, which returns bytes.
-        decoder: function of these bytes, which returns an image of the same shape, or an RGB image
-            for a gray one.
+        decoder: function of these bytes, which returns a uint8 image of the same shape, or an RGB
+            image for a gray one.
         reconstruct: whether to return the decoded image as well.
         warm_up: whether to run both once before timing, so that the times exclude compilation.
         **params: passed to the encoder.
@@ -40,9 +40,10 @@ def eval_compression(
         (ms)"``, ``"decoding time (ms)"``, and with ``reconstruct`` also ``"reconstructed"``.
 
     Raises:
-        InputError: if the image cannot be read or has an impossible shape, or the decoder returns
-            another shape.
-        InputTypeError: if the image has the wrong dtype, or encoder or decoder is not a function.
+        InputError: if the image cannot be read or has an impossible shape, the encoder returns no
+            bytes, or the decoder another shape.
+        InputTypeError: if the image has the wrong dtype, encoder or decoder is not a function, the
+            encoder returns something else than bytes, or the decoder another dtype.
 
     Example:
         >>> import numpy as np, lrfjax
@@ -56,17 +57,17 @@ def eval_compression(
             raise InputTypeError(f"{name} must be a function, got {function!r}")
     pixels = read_image(image) if isinstance(image, (str, os.PathLike)) else check_image(image)
     if warm_up:
-        decoder(encoder(pixels, **params))
+        decoder(checked_file(encoder(pixels, **params)))
     start = time.perf_counter()
     encoded = encoder(pixels, **params)
     middle = time.perf_counter()
     decoded = decoder(encoded)
     end = time.perf_counter()
+    checked_file(encoded)
+    decoded = checked_pixels(decoded, pixels.shape)
     original = pixels
-    if pixels.ndim == 2 and np.ndim(decoded) == 3:  # some formats have no gray
+    if pixels.ndim < decoded.ndim:
         original = np.repeat(pixels[..., None], 3, axis=2)
-    if np.shape(decoded) != original.shape:
-        raise InputError(f"decoder gave shape {np.shape(decoded)} for an image of {pixels.shape}")
     smallest = min(pixels.shape[:2])
     row: dict[str, Any] = {
         "compression ratio": compression_ratio(pixels, encoded),
@@ -80,3 +81,25 @@ def eval_compression(
     if reconstruct:
         row["reconstructed"] = decoded
     return row
+
+
+def checked_file(data: Any) -> bytes:
+    """Return what an encoder returned; raise InputError unless it is bytes, and not empty."""
+    if not isinstance(data, bytes):
+        raise InputTypeError(f"the encoder must return bytes, got {type(data).__name__}")
+    if not data:
+        raise InputError("the encoder must return bytes, got none")
+    return data
+
+
+def checked_pixels(decoded: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return what a decoder returned; raise InputError unless it is an image of a shape, uint8.
+
+    A gray image may come back as RGB, since some formats have no gray.
+    """
+    pixels = np.asarray(decoded)
+    if pixels.shape not in (shape, (*shape[:2], 3)):
+        raise InputError(f"the decoder must return shape {shape}, got {pixels.shape}")
+    if pixels.dtype != np.uint8:
+        raise InputTypeError(f"the decoder must return uint8, got {pixels.dtype}")
+    return pixels

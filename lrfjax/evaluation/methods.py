@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 
 from lrfjax.codec.codec import Codec, Rate
 from lrfjax.codec.registry import codecs, find
-from lrfjax.errors import InputError
+from lrfjax.errors import InputError, LrfError
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,23 @@ def choose_methods(
         levels: levels by name, in place of the codec's own.
 
     Raises:
-        InputError: if there are no codecs, a name is unknown, a codec cannot run on this machine,
-            or levels are empty or for a codec that is not chosen.
+        InputError: if there are no codecs, a name is unknown or stands for two codecs, a codec
+            cannot run on this machine or has settings that JSON does not hold, or levels are no
+            numbers, empty or for a codec that is not chosen.
 
     Example:
         >>> [m.label for m in choose_methods(["imf", "jpeg"], {"jpeg": [10, 20]})]
         ['IMF', 'JPEG']
     """
     levels = levels or {}
-    chosen = {codec.name: codec for codec in map(find, names)}
+    chosen: dict[str, Codec] = {}
+    known = codecs()
+    for codec in map(find, names):
+        for other in (known.get(codec.name, codec), chosen.get(codec.name, codec)):
+            if type(other) is not type(codec):
+                kinds = f"{type(codec).__qualname__} and {type(other).__qualname__}"
+                raise InputError(f"codec {codec.name!r} is the name of both {kinds}")
+        chosen[codec.name] = codec
     if not chosen:
         raise InputError("methods must name at least one codec")
     for name, values in levels.items():
@@ -89,6 +99,19 @@ def choose_methods(
             raise InputError(f"levels are for {name!r}, which is not among {', '.join(chosen)}")
         if not len(values):
             raise InputError(f"levels of {name!r} must not be empty")
-    for codec in chosen.values():
+    return [_available(codec, levels.get(name)) for name, codec in chosen.items()]
+
+
+def _available(codec: Codec, levels: Sequence[float] | None) -> Method:
+    """Return the method of a codec that can run and be stored, whoever wrote it."""
+    try:
         codec.check_available()
-    return [Method.of(codec, levels.get(name)) for name, codec in chosen.items()]
+        method = Method.of(codec, levels)
+        json.dumps(method.settings)
+    except LrfError:
+        raise
+    except Exception as error:
+        raise InputError(f"codec {codec.name!r} cannot be measured: {error}") from error
+    if not method.levels or not all(map(math.isfinite, method.levels)):
+        raise InputError(f"levels of {codec.name!r} must be numbers, got {method.levels}")
+    return method

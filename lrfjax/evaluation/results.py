@@ -1,7 +1,8 @@
 """Measurements as rows of a JSON Lines file that survives interruptions.
 
-A row holds one image at one setting of one method. Rows are only appended, as whole lines in one
-write. An unfinished line at the end, left by a crash, is dropped when the file is opened again.
+A row holds one image at one setting of one method, or the reason why it could not be measured. Rows
+are only appended, as whole lines in one write. An unfinished line at the end, left by a crash, is
+dropped when the file is opened again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ _OPENING = b'{"image": "'
 class Row:
     """One image through one codec at one setting.
 
+    A row with an ``error`` was not measured: it has 0 bytes, and NaN for all that is measured.
+    Means, curves and tables leave it out, and the next run measures it again.
+
     Attributes:
         image: path of the file relative to its folder, with forward slashes.
         digest: digest of its pixels, which tells images of one name apart.
@@ -52,6 +56,7 @@ class Row:
         batch: number of images encoded together.
         versions: versions of the packages that the numbers depend on, by name.
         device: device that JAX ran on.
+        error: why the codec could not be measured, in one line; empty if it was measured.
     """
 
     image: str
@@ -71,6 +76,7 @@ class Row:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
+    error: str = ""
 
     @property
     def bpp(self) -> float:
@@ -91,7 +97,7 @@ def row_key(
 
 
 def to_line(row: Row) -> str:
-    """Return a row as one line of strict JSON: infinite PSNR and missing similarities are null."""
+    """Return a row as one line of strict JSON: infinite PSNR and missing numbers are null."""
     values = asdict(row) | {"bpp": round(row.bpp, 6)}
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -113,20 +119,25 @@ def from_line(line: str) -> Row:
         raise ValueError("not a JSON object")
     names = {f.name for f in fields(Row)}
     values = {name: value for name, value in values.items() if name in names}
-    for name in ("psnr_db", "ssim", "ms_ssim", "encode_ms"):
-        if name in values and values[name] is None:
-            values[name] = math.inf if name == "psnr_db" else math.nan
+    has_error = bool(values.get("error"))
+    for name in ("psnr_db", "ssim", "ms_ssim", "encode_ms", "decode_ms"):
+        if name in values and values[name] is None and (has_error or name != "decode_ms"):
+            is_lossless = name == "psnr_db" and not has_error
+            values[name] = math.inf if is_lossless else math.nan
     try:
         row = Row(**values)
         numbers = (row.level, row.psnr_db, row.ssim, row.ms_ssim, row.encode_ms, row.decode_ms)
         if not all(isinstance(n, (int, float)) for n in numbers):
             raise ValueError("a number is missing")
-        if not all(isinstance(t, str) for t in (row.image, row.digest, row.method, row.device)):
+        texts = (row.image, row.digest, row.method, row.device, row.error)
+        if not all(isinstance(text, str) for text in texts):
             raise ValueError("a text is missing")
         if not abs(row.level) <= sys.float_info.max:
             raise ValueError("the level must be finite")
-        if not min(row.height, row.width, row.num_bytes) > 0:
+        if not min(row.height, row.width) > 0:
             raise ValueError("sizes must be positive")
+        if not (row.num_bytes == 0 if row.error else row.num_bytes > 0):
+            raise ValueError("the number of bytes must be positive, or 0 with an error")
         if not (isinstance(row.parameters, dict) and isinstance(row.versions, dict)):
             raise ValueError("parameters and versions must be objects")
     except TypeError as error:
@@ -135,7 +146,7 @@ def from_line(line: str) -> Row:
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[Row]:
-    """Return the rows of a results file; of several rows with one key, the first.
+    """Return the rows of a results file, ``unique`` ones.
 
     An unfinished line at the end, left by an interruption, is ignored.
 
@@ -151,17 +162,30 @@ def read_rows(path: str | os.PathLike[str]) -> list[Row]:
 
 
 def _parse(text: str, name: str) -> list[Row]:
-    rows: dict[Key, Row] = {}
+    rows: list[Row] = []
     finished = text[: text.rfind("\n") + 1]
     for number, line in enumerate(finished.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            row = from_line(line)
+            rows.append(from_line(line))
         except ValueError as error:
             raise InputError(f"results {name!r}, line {number} is not a row: {error}") from error
-        rows.setdefault(row.key, row)
-    return list(rows.values())
+    return unique(rows)
+
+
+def unique(rows: Iterable[Row]) -> list[Row]:
+    """Return one row for each key: the first that was measured, or else the last error."""
+    found: dict[Key, Row] = {}
+    for row in rows:
+        if row.key not in found or found[row.key].error:
+            found[row.key] = row
+    return list(found.values())
+
+
+def measured(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows without an error."""
+    return [row for row in rows if not row.error]
 
 
 class ResultsFile:
@@ -169,7 +193,7 @@ class ResultsFile:
 
     Attributes:
         rows: rows in the file when it was opened.
-        done: keys of all rows that are now in the file.
+        done: keys of all measured rows that are now in the file.
 
     Raises:
         InputError: on entering, if the file cannot be written, a line of it is not a row, or
@@ -209,7 +233,7 @@ class ResultsFile:
         except BaseException:
             os.close(self._file)
             raise
-        self.done = {row.key for row in self.rows}
+        self.done = {row.key for row in measured(self.rows)}
         return self
 
     def _lock(self) -> None:
@@ -232,7 +256,7 @@ class ResultsFile:
         os.ftruncate(self._file, start)
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Append rows in one write, without those that are already in the file.
+        """Append rows in one write, without those that the file has measured already.
 
         Raises:
             InputError: if the file cannot be written.
@@ -247,7 +271,7 @@ class ResultsFile:
             raise InputError(f"results {str(self._path)!r} cannot be written: {reason}") from error
         if written != len(data):
             raise InputError(f"results {str(self._path)!r} cannot be written: the disk is full")
-        self.done.update(row.key for row in new)
+        self.done.update(row.key for row in measured(new))
 
     def __exit__(
         self,
@@ -259,8 +283,8 @@ class ResultsFile:
 
 
 def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the rows of each method, in the order in which methods first appear."""
+    """Return the measured rows of each method, in the order in which methods first appear."""
     found: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in measured(rows):
         found.setdefault(row.method, []).append(row)
     return found

@@ -1,21 +1,18 @@
 """Measure several codecs at many settings on a folder of images, into a results file.
 
 Rows that are already in the file are not measured again, so an interrupted run resumes when it is
-started again. Several processes, connected by ``jax.distributed``, take batches in turn. If one of
-them dies, the others end in an error: at once if they wait for it, and otherwise after
-``heartbeat_timeout_seconds`` of ``jax.distributed.initialize``.
+started again; only rows with an error are tried again. Several processes, connected by
+``jax.distributed``, take batches in turn. If one of them dies, the others end in an error: at once
+if they wait for it, and otherwise after ``heartbeat_timeout_seconds`` of
+``jax.distributed.initialize``.
 """
 
 from __future__ import annotations
 
 import os
-import platform
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from importlib.metadata import version
 
 import jax
 import numpy as np
@@ -24,13 +21,10 @@ from tqdm import tqdm
 
 from lrfjax.errors import InputError, LrfError
 from lrfjax.evaluation import dataset
+from lrfjax.evaluation.batch_rows import measure_batch
 from lrfjax.evaluation.dataset import Item
 from lrfjax.evaluation.methods import Method
-from lrfjax.evaluation.results import ResultsFile, Row, read_rows, row_key
-from lrfjax.evaluation.timing import warm_time
-from lrfjax.image.metrics import fidelity
-
-_VERSIONED = ("lrfjax", "jax", "numpy", "pillow")
+from lrfjax.evaluation.results import ResultsFile, measured, read_rows, row_key
 
 
 class LostProcessError(LrfError, RuntimeError):
@@ -42,10 +36,10 @@ class Summary:
     """The outcome of a run.
 
     Attributes:
-        num_rows: number of rows of these images and methods in the file.
+        num_rows: number of measured rows of these images and methods in the file.
         num_new: number of those rows that this run measured, in all processes.
         skipped: what this process could not measure (an image, or an image with a method) and the
-            reason. Only the first process reports images that cannot be read.
+            reason, once for all levels. Only the first process reports images that cannot be read.
     """
 
     num_rows: int = 0
@@ -64,13 +58,14 @@ def evaluate(
     """Measure every image of a folder with every method at every level.
 
     Images of one shape are encoded in batches if the codec can, and scored in batches always. Times
-    exclude compilation: a call that compiled is repeated.
+    exclude compilation: a call that compiled is repeated. If a codec fails, or returns something
+    else than a file or an image of the right shape, the row has the reason as its ``error``.
 
     Args:
         folder: folder of images, see ``dataset.find_images``.
         methods: methods from ``choose_methods``, or variants of them.
         out: JSON Lines file of ``Row``, created or appended to; see ``results``.
-        warn: function called with a line for each image that is skipped.
+        warn: function called with a line for each image that is skipped, or that a codec fails on.
         show_progress: whether to draw a progress bar with the time left, on a terminal.
 
     Returns:
@@ -83,10 +78,14 @@ def evaluate(
     """
     summary = Summary()
 
-    def skip(what: str, error: Exception) -> None:
-        reason = " ".join(str(error).split())
-        summary.skipped.append((what, reason))
-        warn(f"skipped {what}: {reason}")
+    def skip(what: str, reason: str) -> None:
+        if (what, reason) not in summary.skipped:
+            summary.skipped.append((what, reason))
+            warn(f"skipped {what}: {reason}")
+
+    def skip_image(name: str, error: Exception) -> None:
+        if rank == 0:
+            skip(name, " ".join(str(error).split()))
 
     rank, count = jax.process_index(), jax.process_count()
     with ExitStack() as stack:
@@ -94,7 +93,7 @@ def evaluate(
         file = _open(out, stack)
         hidden = None if show_progress else True
         with tqdm(total=len(paths), desc="reading", unit="image", leave=False, disable=hidden) as b:
-            items = dataset.scan(folder, skip if rank == 0 else lambda *_: None, b.update)
+            items = dataset.scan(folder, skip_image, b.update)
         own = dataset.batches(items, count)[rank::count]
         total = sum(map(len, own)) * sum(len(m.levels) for m in methods)
         # Rows that are already in the file count as done, but not in the time left.
@@ -106,17 +105,20 @@ def evaluate(
                 images = [dataset.load(item.path) for item in batch]
                 for method in methods:
                     bar.set_postfix_str(f"{method.label}, {batch[0].name}", refresh=False)
-                    for rows, due in _measure(batch, images, method, file, skip):
+                    for rows in measure_batch(batch, images, method, _todo(batch, method, file)):
                         file.append(rows)
-                        summary.num_new += len(rows)
-                        bar.update(due)
+                        summary.num_new += len(measured(rows))
+                        bar.update(len(rows))
+                        for row in rows:
+                            if row.error:
+                                skip(f"{row.image} with {method.label}", row.error)
         done = file.done
         if count > 1:
             # A process that finishes early waits here: its end would be that of the others too.
             with _all_present(out):
                 counts = multihost_utils.process_allgather(np.int32(summary.num_new))
             summary.num_new = int(np.sum(counts))
-            done = {row.key for row in read_rows(out)}
+            done = {row.key for row in measured(read_rows(out))}
         keys = {_key(item, m, level) for item in items for m in methods for level in m.levels}
         summary.num_rows = len(keys & done)
     return summary
@@ -171,97 +173,3 @@ def _todo(
         if missing:
             found.append((level, missing))
     return found
-
-
-def _measure(
-    batch: Sequence[Item],
-    images: Sequence[np.ndarray],
-    method: Method,
-    file: ResultsFile,
-    skip: Callable[[str, Exception], None],
-) -> Iterator[tuple[list[Row], int]]:
-    """Yield the missing rows of a batch, level by level, and the number that was due."""
-    todo = _todo(batch, method, file)
-    if not method.is_batched:
-        failed: set[int] = set()
-        for level, missing in todo:
-            coded = []
-            for k in missing:
-                if k in failed:
-                    continue
-                try:
-                    data, ms = warm_time(partial(method.encode_at, images[k], level))
-                    coded.append((k, data, ms, *_decode(method, images[k], data)))
-                except (LrfError, MemoryError) as error:
-                    failed.add(k)
-                    skip(f"{batch[k].name} with {method.label}", error)
-            yield _rows(batch, images, method, level, coded, 1), len(missing)
-        return
-    try:
-        levels = [level for level, _ in todo]
-        if levels:
-            next(method.sweep_over(images, levels[:1]))  # compiles
-        sweep = method.sweep_over(images, levels)
-        for level, missing in todo:
-            start = time.perf_counter()
-            files = next(sweep)
-            ms = 1e3 * (time.perf_counter() - start) / len(batch)
-            ms = float("nan") if method.codec.shares_work else ms
-            coded = [(k, files[k], ms, *_decode(method, images[k], files[k])) for k in missing]
-            yield _rows(batch, images, method, level, coded, len(batch)), len(missing)
-    except (LrfError, MemoryError) as error:
-        skip(f"{batch[0].name} and {len(batch) - 1} more with {method.label}", error)
-
-
-def _decode(method: Method, image: np.ndarray, data: bytes) -> tuple[np.ndarray, float]:
-    """Return the decoded image in the shape of the original, and the time in ms."""
-    decoded, ms = warm_time(lambda: method.codec.decode(data))
-    if decoded.ndim > image.ndim:  # a format without gray
-        decoded = np.rint(decoded.mean(axis=2)).astype(np.uint8)
-    return decoded, ms
-
-
-def _rows(
-    batch: Sequence[Item],
-    images: Sequence[np.ndarray],
-    method: Method,
-    level: float,
-    coded: Sequence[tuple[int, bytes, float, np.ndarray, float]],
-    batch_size: int,
-) -> list[Row]:
-    if not coded:
-        return []
-    # Score the whole batch, so that one compiled program serves any missing rows.
-    decoded = list(images)
-    for k, _, _, pixels, _ in coded:
-        decoded[k] = pixels
-    scores = fidelity(np.stack(images), np.stack(decoded))
-    psnr, ssim, ms_ssim = (np.asarray(values).tolist() for values in scores)
-    device, used = jax.local_devices()[0], versions()
-    return [
-        Row(
-            image=batch[k].name,
-            digest=batch[k].digest,
-            height=images[k].shape[0],
-            width=images[k].shape[1],
-            channels=1 if images[k].ndim == 2 else 3,
-            num_bytes=len(data),
-            psnr_db=round(psnr[k], 4),
-            ssim=round(ssim[k], 6),
-            ms_ssim=round(ms_ssim[k], 6),
-            encode_ms=round(encode_ms, 3),
-            decode_ms=round(decode_ms, 3),
-            method=method.name,
-            level=float(level),
-            parameters=method.settings,
-            batch=batch_size,
-            versions=used,
-            device=", ".join(dict.fromkeys((device.platform, device.device_kind))),
-        )
-        for k, data, encode_ms, _, decode_ms in coded
-    ]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that the numbers depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _VERSIONED}
