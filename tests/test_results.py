@@ -136,7 +136,7 @@ def test_a_measurement_takes_the_place_of_an_error_and_no_error_that_of_it(tmp_p
 )
 def test_a_line_with_an_impossible_error_is_no_row(changes):
     values = {**_strict(to_line(NOT_MEASURED)), **changes}
-    with pytest.raises(ValueError, match="missing|must be"):
+    with pytest.raises(ValueError, match=r"missing|must be"):
         from_line(json.dumps(values))
 
 

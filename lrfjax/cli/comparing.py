@@ -24,7 +24,9 @@ from lrfjax.image.reading import read_image
 def add_commands(commands: Any) -> None:
     """Add compare to the subparsers of the command line."""
     compare = commands.add_parser(
-        "compare", help="compare IMF, SVD, NMF and JPEG on images; print tables, write pictures"
+        "compare",
+        help="compare the DCT dictionary, IMF, SVD, NMF, the paper's IMF and JPEG on images; print "
+        "tables, write pictures",
     )
     compare.add_argument("images", nargs="*", type=Path, metavar="IMAGE")
     compare.add_argument(

@@ -92,6 +92,11 @@ def add_commands(commands: Any) -> None:
         help="codec that BD-rates and BD-PSNRs compare with (default: jpeg, if it was measured)",
     )
     report.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="codec to subtract from the others (default: each of the first three)",
+    )
+    report.add_argument(
         "--interpolation",
         choices=INTERPOLATIONS,
         default="linear",
@@ -250,6 +255,7 @@ def _report(options: argparse.Namespace) -> int:
         rows,
         options.out,
         anchor=options.anchor,
+        reference=options.reference,
         method=options.interpolation,
         published=published,
     )

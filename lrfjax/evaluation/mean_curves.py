@@ -31,6 +31,7 @@ METRICS = ("psnr_db", "ssim", "ms_ssim", "ssim_db", "ms_ssim_db")
 INTERPOLATIONS = ("pchip", "linear")
 
 Image = tuple[str, str]
+"""The name of an image and the digest of its pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +90,12 @@ class BdSummary:
     @property
     def mean_bd_rate(self) -> Mean:
         """The mean BD-rate in percent, over the images that have one."""
-        return _mean(self.bd_rate)
+        return mean_of(self.bd_rate)
 
     @property
     def mean_bd_psnr(self) -> Mean:
         """The mean BD-PSNR in dB, over the images that have one."""
-        return _mean(self.bd_psnr)
+        return mean_of(self.bd_psnr)
 
 
 def interpolate(rates: Any, qualities: Any, at: Any, method: str = "pchip") -> np.ndarray:
@@ -168,7 +169,7 @@ def mean_curve(
         raise InputError(f"at must hold rates, got shape {places.shape}")
     images = by_image(rows)
     values = np.stack([interpolate(*curve(r, metric), places, method) for r in images.values()])
-    means = [_mean(column) for column in values.T]
+    means = [mean_of(column) for column in values.T]
     count = np.array([m.count for m in means])
     hidden = (count < len(images)) & require_all
     mean, error = (
@@ -260,7 +261,8 @@ def curve(rows: Sequence[Row], metric: str) -> tuple[np.ndarray, np.ndarray]:
     return np.array([row.bpp for row in rows])[keep], values[keep]
 
 
-def _mean(values: np.ndarray) -> Mean:
+def mean_of(values: np.ndarray) -> Mean:
+    """Return the mean of the values that are not NaN, shape (n,), with its standard error."""
     values = values[~np.isnan(values)]
     n = len(values)
     error = float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")

@@ -14,13 +14,16 @@ from lrfjax.evaluation.compressai import PublishedCurve
 from lrfjax.evaluation.mean_curves import Mean, MeanCurve, bd_table, by_image, mean_curve
 from lrfjax.evaluation.methods import METHODS
 from lrfjax.evaluation.page import table, write_page
+from lrfjax.evaluation.paired import Difference, bd_rate_differences, quality_differences
 from lrfjax.evaluation.plots import plot_mean_curves
-from lrfjax.evaluation.results import Row, by_method
+from lrfjax.evaluation.results import Row, by_method, measured
 
 TABLE_RATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5)
+DIFFERENCE_RATES = (0.15, 0.25, 0.5, 1.0)
 BD_RATES = (0.1, 1.5)
 _FIGURES = {"psnr": "psnr_db", "ssim": "ssim", "ms_ssim": "ms_ssim_db"}
 _NUM_RATES = 120
+_MOST_REFERENCES, _MOST_FAILURES = 3, 20
 
 
 def label(method: str) -> str:
@@ -35,16 +38,19 @@ def write_report(
     folder: Path,
     *,
     anchor: str | None = None,
+    reference: str | None = None,
     method: str = "linear",
     published: Sequence[PublishedCurve] = (),
 ) -> list[Path]:
-    """Write a Markdown page with mean curves, Bjontegaard deltas and times, and its figures.
+    """Write a Markdown page with mean curves, differences of codecs and times, and its figures.
 
     Args:
-        rows: rows of a results file.
+        rows: rows of a results file. Rows with an error are listed, and are part of nothing else.
         folder: an existing folder.
         anchor: method that the Bjontegaard deltas compare with. By default JPEG; without rows of
             JPEG the deltas are left out.
+        reference: method that the differences of all others refer to; by default each of the first
+            three methods besides the anchor.
         method: interpolation of each image's curve for the means, see
             ``mean_curves.interpolate``. The deltas use PCHIP.
         published: curves to draw over the figures.
@@ -53,14 +59,20 @@ def write_report(
         The paths of the written files, the page first.
 
     Raises:
-        InputError: if there are no rows, the given anchor has no rows, a method has several sets of
-            parameters, or a file cannot be written.
+        InputError: if there are no rows, the given anchor or reference has no rows, a method has
+            several sets of parameters, or a file cannot be written.
     """
     if not rows:
         raise InputError("rows must not be empty")
+    failures = _failures(rows)
+    rows = measured(rows)
     methods = by_method(rows)
-    if anchor is not None and anchor not in methods:
-        raise InputError(f"anchor {anchor!r} has no rows; there are {', '.join(sorted(methods))}")
+    for name, given in (("anchor", anchor), ("reference", reference)):
+        if given is not None and given not in methods:
+            there = ", ".join(sorted(methods)) or "none"
+            raise InputError(f"{name} {given!r} has no rows; there are {there}")
+    if not rows:
+        return write_page(folder, "report", "Rate-distortion", failures, {})
     anchor = anchor or "jpeg"
     images = {(row.image, row.digest) for row in rows}
     parts = [f"{len(rows)} measurements of {len(images)} images."]
@@ -68,13 +80,15 @@ def write_report(
     curves = mean_curves(methods, TABLE_RATES, "psnr_db", method)
     parts += [
         f"## PSNR over RGB\n\nMeans over the images in dB at rates in bpp, by {method} "
-        "interpolation of each image's curve, plus or minus one standard error. "
-        "Blank: at least one image has no point at this rate.",
+        "interpolation of each image's curve. Blank: at least one image has no point at this rate.",
         rate_table(curves),
     ]
     if anchor in methods and len(methods) > 1:
         parts += _deltas(rows, anchor)
+    references = [name for name in methods if name != anchor][:_MOST_REFERENCES]
+    parts += differences(rows, [reference] if reference else references, anchor, method)
     parts += ["## Times", times_table(methods), _machine(rows)]
+    parts += failures
     figures = draw_means(methods, _FIGURES, BD_RATES[1], method, published)
     return write_page(folder, "report", "Rate-distortion", parts, figures)
 
@@ -121,20 +135,20 @@ def draw_means(
 
 
 def rate_table(curves: Mapping[str, MeanCurve]) -> str:
-    """Return mean and standard error of each curve at its rates, as Markdown."""
+    """Return the mean of each curve at its rates, as Markdown."""
     rates = next(iter(curves.values())).rates
     used = [k for k in range(len(rates)) if any(np.isfinite(c.mean[k]) for c in curves.values())]
     rows = [
-        [name, *(_plus_minus(curve.mean[k], curve.standard_error[k]) for k in used)]
+        [name, *("" if math.isnan(curve.mean[k]) else f"{curve.mean[k]:.2f}" for k in used)]
         for name, curve in curves.items()
     ]
     return table(["codec", *(f"{rates[k]:g}" for k in used)], rows)
 
 
-def _plus_minus(value: float, error: float, digits: int = 2) -> str:
+def _plus_minus(value: float, error: float, digits: int = 2, sign: str = "-") -> str:
     if math.isnan(value):
         return ""
-    return f"{value:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
+    return f"{value:{sign}.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
 
 
 def _incomplete(methods: Mapping[str, Sequence[Row]], images: set[tuple[str, str]]) -> list[str]:
@@ -154,11 +168,76 @@ def _deltas(rows: Sequence[Row], anchor: str) -> list[str]:
         lines.append([label(name), *cells])
     heads = ["codec", "BD-PSNR (dB)", *(f"BD-rate (%), {n}" for n in ("PSNR", "SSIM", "MS-SSIM"))]
     return [
-        f"## Against {label(anchor)}\n\nMeans and standard errors over the images of Bjontegaard "
-        f"deltas: log-rate over quality by PCHIP, {between}, similarities in decibels. A negative "
-        "BD-rate means fewer bits. In brackets: the number of images with a common interval.",
+        f"## Against {label(anchor)}\n\nBjontegaard deltas of each image, means plus or minus one "
+        f"standard error: log-rate over quality by PCHIP, {between}, similarities in decibels. A "
+        "negative BD-rate means fewer bits. In brackets: the number of images with a common "
+        "interval.",
         table(heads, lines),
     ]
+
+
+def differences(
+    rows: Sequence[Row], references: Sequence[str], anchor: str = "jpeg", method: str = "linear"
+) -> list[str]:
+    """Return tables of the differences of all codecs from references, as parts of a page.
+
+    Args:
+        rows: rows of several codecs.
+        references: methods that the others refer to, a table each.
+        anchor: method that BD-rates compare with; without its rows they are left out.
+        method: interpolation of each image's curve.
+    """
+    methods = by_method(rows)
+    if len(methods) < 2 or not references:
+        return []
+    text = (
+        "## Differences\n\nEach codec minus the one in the corner, on the same images: the mean "
+        "difference, plus or minus its standard error, and in brackets on how many images the "
+        f"codec is ahead. PSNR in dB at rates in bpp, by {method} interpolation. Blank: no image "
+        "has both codecs at this rate."
+    )
+    if anchor in methods:
+        text += (
+            f" BD-rates against {label(anchor)} (PSNR, PCHIP, {BD_RATES[0]:g} to {BD_RATES[1]:g} "
+            "bpp) in percentage points; a negative difference means fewer bits."
+        )
+    parts = [text]
+    for reference in references:
+        found = quality_differences(rows, reference, DIFFERENCE_RATES, method=method)
+        cells = {name: [_difference(each) for each in row] for name, row in found.items()}
+        heads = [f"{rate:g}" for rate in DIFFERENCE_RATES]
+        if anchor in methods:
+            rates = bd_rate_differences(rows, reference, anchor, rates=BD_RATES)
+            cells = {name: [_difference(rates[name], 1), *row] for name, row in cells.items()}
+            heads = ["BD-rate", *heads]
+        lines = [[label(name), *row] for name, row in cells.items()]
+        parts.append(table([f"minus {label(reference)}", *heads], lines))
+    return parts
+
+
+def _difference(difference: Difference, digits: int = 2) -> str:
+    mean = difference.mean
+    text = _plus_minus(mean.value, mean.standard_error, digits, "+")
+    return text and f"{text} ({difference.num_ahead} of {mean.count})"
+
+
+def _failures(rows: Sequence[Row]) -> list[str]:
+    """Return a part on the rows with an error, grouped by codec and reason, if there are any."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.error:
+            groups.setdefault((label(row.method), row.error), []).append(row)
+    if not groups:
+        return []
+    lines = []
+    for (name, reason), found in list(groups.items())[:_MOST_FAILURES]:
+        images = list(by_image(found))
+        others = f" and {len(images) - 1} more" if len(images) > 1 else ""
+        cells = name, images[0][0] + others, f"{len(found)}", reason
+        lines.append([cell.replace("|", r"\|") for cell in cells])
+    left = len(groups) - len(lines)
+    parts = ["## Not measured", table(["codec", "images", "measurements", "reason"], lines)]
+    return [*parts, f"And {left} more reasons."] if left else parts
 
 
 def _mean(mean: Mean, digits: int) -> str:
