@@ -51,6 +51,7 @@ from lrfjax.evaluation.convergence import (
 from lrfjax.evaluation.mean_curves import bd_table, mean_curve
 from lrfjax.evaluation.measure import eval_compression
 from lrfjax.evaluation.methods import choose_methods
+from lrfjax.evaluation.paired import bd_rate_differences, quality_differences
 from lrfjax.evaluation.pictures import vis_collage, vis_image
 from lrfjax.evaluation.plots import (
     plot_convergence,
@@ -157,6 +158,7 @@ __all__ = [
     "SweepTimes",
     "bd_psnr",
     "bd_rate",
+    "bd_rate_differences",
     "bd_table",
     "bits_per_pixel",
     "choose_methods",
@@ -188,6 +190,7 @@ __all__ = [
     "plot_mean_curves",
     "plot_rate_distortion",
     "psnr",
+    "quality_differences",
     "rank_for_error",
     "rank_for_ratio",
     "read_factors",

@@ -39,7 +39,9 @@ _METRIC_LABELS = {
     "ms_ssim_db": r"MS-SSIM as $-10\,\log_{10}(1 - s)$ (dB)",
 }
 _BAND_NOTE = "\nband: one standard error"
-_SUFFIXES = (".pdf", ".svg", ".png")
+SUFFIXES = (".pdf", ".svg", ".png")
+DPI = 150
+"""Dots per inch of PNG files, and of images inside the other files."""
 
 
 def plot_convergence(
@@ -224,13 +226,13 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         InputError: if the suffix is none of these, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise InputError(f"path {os.fspath(path)!r} must end in one of {', '.join(_SUFFIXES)}")
+    if suffix not in SUFFIXES:
+        raise InputError(f"path {os.fspath(path)!r} must end in one of {', '.join(SUFFIXES)}")
     check_writable(path)
     dates = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
     buffer = io.BytesIO()
     with plt.rc_context({"svg.hashsalt": "lrfjax"}):
-        figure.savefig(buffer, format=suffix[1:], dpi=150, metadata=dates[suffix])
+        figure.savefig(buffer, format=suffix[1:], dpi=DPI, metadata=dates[suffix])
     write_atomically(path, buffer.getvalue())
 
 
