@@ -24,6 +24,8 @@ from lrfjax.evaluation.experiments.base import Request
 from lrfjax.evaluation.mean_curves import interpolate, mean_curve
 from lrfjax.evaluation.methods import METHODS
 from lrfjax.evaluation.page import table
+from lrfjax.evaluation.paired import Difference, quality_differences
+from lrfjax.evaluation.report import difference_cell
 from lrfjax.evaluation.results import Row, by_method, read_rows
 
 ABOUT = """\
@@ -31,11 +33,15 @@ Mean PSNR over RGB in dB at common rates in bpp, with linear interpolation of ea
 in arXiv 2408.12691; the paper's codecs at its qualities, JPEG, and the codecs of lrfjax. "Minus
 published" is the difference from the published curves. The published files hold hundreds of bytes
 of framing. The bytes more are the median difference in size of the smallest files, in which the
-factors are equal. A cell is blank if at least one image has no point at this rate."""
+factors are equal. Differences of two codecs are those of each image: the mean with its standard
+error, and in brackets the number of images on which the first one is ahead. A cell of a mean is
+blank if at least one image has no point at this rate, of a difference if none has."""
 
 PUBLISHED = {"imf-paper": "IMF", "svd-paper": "SVD", "jpeg": "JPEG"}
 """Methods by the name of the same codec in the reference."""
 OWN = ("dct", "imf", "svd", "nmf")
+PAIRS = (("imf-paper", "svd-paper"), ("imf-paper", "jpeg"), ("imf", "svd"), ("dct", "imf-paper"))
+"""Methods whose differences are told."""
 RATES = comparison.RATES
 FEW = (1, 6, 20)
 """Levels of a trial run, by their place."""
@@ -53,7 +59,6 @@ def curve_rows(rows: Sequence[Row], published: comparison.Points) -> Iterator[Js
             "num_images": curve.num_images,
             "bpp": RATES,
             "psnr_db": curve.mean,
-            "standard_error_db": curve.standard_error,
         }
         points = {
             image: published[image, PUBLISHED[name]]
@@ -75,6 +80,20 @@ def curve_rows(rows: Sequence[Row], published: comparison.Points) -> Iterator[Js
                 "extra_bytes": extra,
                 "minus_published_db": ours - np.mean(theirs, axis=0),
             }
+
+
+def pair_rows(rows: Sequence[Row]) -> Iterator[JsonRow]:
+    """Yield the differences of the ``PAIRS``, image by image."""
+    for name, other in PAIRS:
+        found = quality_differences(rows, other, RATES, method="linear")[name]
+        yield {
+            "kind": "pair",
+            "codec": METHODS[name].label,
+            "reference": METHODS[other].label,
+            "bpp": RATES,
+            "images": found[0].images,
+            "differences_db": [difference.values for difference in found],
+        }
 
 
 def framing(rows: Sequence[Row], points: dict[str, list[tuple[float, float]]]) -> int:
@@ -103,25 +122,35 @@ def measure(options: argparse.Namespace) -> Rows:
         request = Request(options.data, folder, reference)
         claims = claim_rows("comparison", comparison.run(request), options.data)
         rows = read_rows(request.results)
-    return [*curve_rows(rows, comparison.read_reference(reference)), *claims]
+    curves = curve_rows(rows, comparison.read_reference(reference))
+    return [*curves, *pair_rows(rows), *claims]
 
 
 def show(rows: Rows) -> str:
     """Return the mean curves with the differences below them, and the claims."""
     kinds = group(rows, "kind")
     differences = group(kinds.get(("difference",), []), "codec")
-    lines, errors = [], []
+    lines = []
     for mean in kinds["mean",]:
         lines.append([mean["codec"], *(_cell(v, ".2f") for v in mean["psnr_db"])])
-        errors += [error for error in mean["standard_error_db"] if error is not None]
         for row in differences.get((mean["codec"],), []):
             extra = row["extra_bytes"]
             name = f"minus published, {extra} bytes more" if extra else "minus published"
             lines.append([name, *(_cell(v, "+.3f") for v in row["minus_published_db"])])
-    parts = [table(["bpp", *(f"{rate:g}" for rate in kinds["mean",][0]["bpp"])], lines)]
-    spread = f" Standard errors are {min(errors):.1f} to {max(errors):.1f} dB." if errors else ""
-    parts.append(f"Means of {kinds['mean',][0]['num_images']} images.{spread}")
+    heads = ["bpp", *(f"{rate:g}" for rate in kinds["mean",][0]["bpp"])]
+    parts = [table(heads, lines), f"Means of {kinds['mean',][0]['num_images']} images."]
+    lines = [
+        [f"{row['codec']} minus {row['reference']}", *_pair_cells(row)]
+        for row in kinds.get(("pair",), [])
+    ]
+    if lines:
+        parts += ["Differences, image by image:", table(heads, lines)]
     return "\n\n".join([*parts, claim_table(kinds["claim",])])
+
+
+def _pair_cells(row: JsonRow) -> list[str]:
+    differences = [np.array(values, float) for values in row["differences_db"]]
+    return [difference_cell(Difference(tuple(row["images"]), d, False)) for d in differences]
 
 
 def _cell(value: float | None, form: str) -> str:

@@ -1,4 +1,4 @@
-"""Five codecs on the sample photograph of `lrfjax compare`.
+"""Six codecs on the sample photograph of `lrfjax compare`.
 
 python -m benchmarks.photograph
 """
@@ -23,11 +23,10 @@ from lrfjax.evaluation.rate_distortion import restrict_rates
 from lrfjax.evaluation.sample import SAMPLE_NOTE, sample_image
 
 ABOUT = f"""\
-{SAMPLE_NOTE}. IMF, SVD and NMF share every stage but the factorization. The DCT dictionary has a V
-that both sides know. "IMF, paper" is the published codec. Each cell has the PSNR over RGB at the
-setting whose rate is nearest to that of the column, and its actual rate in bpp. BD-rates are
-against JPEG in percent (PSNR, PCHIP, {compare.BD_RATES[0]:g} to
-{compare.BD_RATES[1]:g} bpp); negative numbers mean fewer bits."""
+{SAMPLE_NOTE}. {" ".join(compare.NOTE)} Each cell has the PSNR over RGB at the setting whose rate is
+nearest to that of the column, and its actual rate in bpp. BD-rates are against JPEG in percent
+(PSNR, PCHIP, {compare.BD_RATES[0]:g} to {compare.BD_RATES[1]:g} bpp); negative numbers mean fewer
+bits."""
 
 COLUMNS = {
     "bpp": "bit rate (bpp)",

@@ -19,12 +19,14 @@ from benchmarks.codecs import ANCHOR, Codec, ours, peers
 from benchmarks.harness import Benchmark, Row, Rows, group, run
 from benchmarks.report import images
 from lrfjax.evaluation.page import table
+from lrfjax.evaluation.paired import Difference
 from lrfjax.evaluation.rate_distortion import (
     least_margin,
     quality_at,
     restrict_rates,
     similarity_decibels,
 )
+from lrfjax.evaluation.report import difference_cell
 from lrfjax.evaluation.styles import curve_styles, sparse
 
 ABOUT = """\
@@ -34,14 +36,28 @@ numbers mean fewer bits. PSNR is compared from 0.1 to 1.5 bpp; SSIM and MS-SSIM 
 1 bpp in decibels, -10 log10(1 - s). JPEG 2000 is irreversible, with a colour transform, which
 Pillow leaves out by default; WebP has method 6 and AVIF speed 6; "tuned for PSNR" is AVIF with
 `subsampling="4:4:4"` and `tune=psnr`. IMF, SVD and NMF share every stage but the factorization. The
-DCT dictionary has a V that both sides know. A margin is the quality of a codec minus that of JPEG
-at the same rate."""
+DCT dictionary has a V that both sides know. A difference is the BD-rate of one codec minus that of
+another, image by image, in percentage points: the mean with its standard error, and in brackets the
+number of images on which the first one is ahead. A margin is the quality of a codec minus that of
+JPEG at the same rate."""
 
 SWEEP = (0.08, 1.7)
 """Rates over which the points are spread, in bpp; a little more than what is compared."""
 PEER_POINTS = 16
 METRICS = {"psnr_db": (0.1, 1.5), "ssim": (0.0, 1.0), "ms_ssim": (0.0, 1.0)}
 """The compared metrics, with the rates between which they are compared."""
+DCT, TUNED = "DCT dictionary", "AVIF, tuned for PSNR"
+PAIRS = (
+    ("IMF", "SVD"),
+    ("NMF", "SVD"),
+    (DCT, "IMF"),
+    (f"{DCT}, effort 3", DCT),
+    (DCT, "WebP"),
+    (DCT, "AVIF"),
+    (DCT, TUNED),
+    (f"{DCT}, effort 3", TUNED),
+)
+"""Codecs whose differences are told."""
 NAMES = {"psnr_db": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 _KEYS = {"bpp": "bit rate (bpp)", "psnr_db": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 
@@ -132,7 +148,7 @@ def bd_rates(curves: Mapping[str, Row], name: str, metric: str) -> float:
 
 
 def show(rows: Rows) -> str:
-    """Return mean BD-rates by metric and codec, and the least margins over JPEG."""
+    """Return mean BD-rates by metric and codec, their differences, and the least margins."""
     results = by_image(rows)
     names = [name for name in next(iter(results.values())) if name != ANCHOR]
     lines = []
@@ -151,6 +167,8 @@ def show(rows: Rows) -> str:
         else "BD-rates of one image:",
         table(["", *names], lines),
     ]
+    if lines := pair_lines(results):
+        parts += ["Differences of BD-rates:", table(["", *NAMES.values()], lines)]
     lines = []
     for name in names:
         if not next(iter(results.values()))[name]["is_own"]:
@@ -162,6 +180,24 @@ def show(rows: Rows) -> str:
     if lines:
         parts += ["Margins over JPEG, at all rates that both reach:", table(heads, lines)]
     return "\n\n".join(parts)
+
+
+def pair_lines(results: Mapping[str, Mapping[str, Row]]) -> list[list[str]]:
+    """Return the differences of the ``PAIRS`` that were measured, by metric."""
+    lines = []
+    for pair in PAIRS:
+        if not all(name in curves for curves in results.values() for name in pair):
+            continue
+        cells = []
+        for metric in METRICS:
+            own, other = (
+                np.array([bd_rates(curves, name, metric) for curves in results.values()])
+                for name in pair
+            )
+            difference = Difference(tuple(results), own - other, lower_is_better=True)
+            cells.append(difference_cell(difference, 1))
+        lines.append([" minus ".join(pair), *cells])
+    return lines
 
 
 def margins(results: Mapping[str, Mapping[str, Row]], name: str, metric: str) -> list[str]:

@@ -204,18 +204,19 @@ def differences(
     parts = [text]
     for reference in references:
         found = quality_differences(rows, reference, DIFFERENCE_RATES, method=method)
-        cells = {name: [_difference(each) for each in row] for name, row in found.items()}
+        cells = {name: [difference_cell(each) for each in row] for name, row in found.items()}
         heads = [f"{rate:g}" for rate in DIFFERENCE_RATES]
         if anchor in methods:
             rates = bd_rate_differences(rows, reference, anchor, rates=BD_RATES)
-            cells = {name: [_difference(rates[name], 1), *row] for name, row in cells.items()}
+            cells = {name: [difference_cell(rates[name], 1), *row] for name, row in cells.items()}
             heads = ["BD-rate", *heads]
         lines = [[label(name), *row] for name, row in cells.items()]
         parts.append(table([f"minus {label(reference)}", *heads], lines))
     return parts
 
 
-def _difference(difference: Difference, digits: int = 2) -> str:
+def difference_cell(difference: Difference, digits: int = 2) -> str:
+    """Return the mean with its standard error, and on how many images the codec is ahead."""
     mean = difference.mean
     text = _plus_minus(mean.value, mean.standard_error, digits, "+")
     return text and f"{text} ({difference.num_ahead} of {mean.count})"
