@@ -55,6 +55,7 @@ from lrfjax.evaluation.paired import bd_rate_differences, quality_differences
 from lrfjax.evaluation.pictures import vis_collage, vis_image
 from lrfjax.evaluation.plots import (
     plot_convergence,
+    plot_differences,
     plot_mean_curves,
     plot_rate_distortion,
     save_figure,
@@ -187,6 +188,7 @@ __all__ = [
     "pil_decode",
     "pil_encode",
     "plot_convergence",
+    "plot_differences",
     "plot_mean_curves",
     "plot_rate_distortion",
     "psnr",

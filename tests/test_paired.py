@@ -3,9 +3,11 @@
 import math
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import lrfjax
 from lrfjax.errors import InputError
 from lrfjax.evaluation.mean_curves import bd_table, mean_curve
 from lrfjax.evaluation.paired import bd_rate_differences, quality_differences
@@ -118,6 +120,30 @@ def test_an_unknown_metric_or_interpolation_is_named():
         quality_differences(ROWS, "imf", [0.5], metric="bpp")
     with pytest.raises(InputError, match="method must be one of"):
         quality_differences(ROWS, "imf", [0.5], method="cubic")
+
+
+def test_a_plot_has_the_means_and_the_errors_of_the_differences():
+    rates = [0.05, 0.1, 0.5, 1.5]
+    found = quality_differences(ROWS, "svd", rates)
+    figure = lrfjax.plot_differences({"IMF": found["imf"], "JPEG": found["jpeg"]}, rates, "SVD")
+    (ax,) = figure.axes
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["SVD", "IMF", "JPEG"]
+    line = next(line for line in ax.lines if line.get_label() == "IMF")
+    means = [difference.mean for difference in found["imf"]]
+    np.testing.assert_allclose(line.get_ydata(), [m.value for m in means])
+    assert np.isnan(line.get_ydata()[0])  # no image has this rate
+    low, high = np.nanmin(ax.collections[0].get_paths()[0].vertices[:, 1]), means[1]
+    assert low == pytest.approx(high.value - high.standard_error)
+    plt.close(figure)
+
+
+def test_a_plot_of_other_rates_is_refused():
+    found = quality_differences(ROWS, "svd", [0.1, 0.5])
+    with pytest.raises(InputError, match=r"differences\['jpeg'\] must have 1 rates, got 2"):
+        lrfjax.plot_differences(found, [0.1], "SVD")
+    with pytest.raises(InputError, match="at least one codec"):
+        lrfjax.plot_differences({}, [0.1], "SVD")
+    assert not plt.get_fignums()
 
 
 def _page(rows, folder, **options):

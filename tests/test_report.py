@@ -69,7 +69,7 @@ def _page(rows, folder, **settings):
 def test_a_page_has_means_deltas_times_and_figures(tmp_path):
     # Two decibels at 6 dB a decade are a rate of 10^(-1/3).
     page, names = _page(_rows() + _rows("imf", gain=2.0, batch=3), tmp_path)
-    stems = ("psnr", "ssim", "ms_ssim")
+    stems = ("psnr", "ssim", "ms_ssim", "differences")
     figures = [f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")]
     assert names == ["report.md", *figures]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
@@ -128,7 +128,8 @@ def test_another_anchor_takes_its_place(tmp_path):
 def test_small_images_have_no_similarities_and_no_figures_of_them(tmp_path):
     rows = _rows(ssim=math.nan, ms_ssim=math.nan) + _rows("imf", ssim=math.nan, ms_ssim=math.nan)
     page, names = _page(rows, tmp_path)
-    assert names == ["report.md", "psnr.png", "psnr.pdf"]
+    stems = ("psnr", "differences")
+    assert names == ["report.md", *(f"{s}.{end}" for s in stems for end in ("png", "pdf"))]
     assert "nan" not in page.lower()
 
 

@@ -13,6 +13,7 @@ A folder of images:
 - ``methods``: the codecs by name, with their settings.
 - ``dataset``: find, check, load and batch the images of a folder.
 - ``runner``: measure methods on a folder, into a results file; may run in several processes.
+- ``batch_rows``: the rows of a batch of images with one method, whatever its codec does.
 - ``results``: the rows of a results file, and appending to it.
 
 Curves and reports:
@@ -20,8 +21,9 @@ Curves and reports:
 - ``rate_distortion``: the rising part of a curve, interpolation, restriction to rates.
 - ``bjontegaard``: BD-rate and BD-PSNR.
 - ``mean_curves``: mean curves and BD tables over images.
+- ``paired``: differences of codecs, image by image, and how certain they are.
 - ``compressai``: curves in CompressAI's files, read and written.
-- ``plots``, ``pictures``: figures of curves, and of images.
+- ``plots``, ``pictures``: figures of curves, and of images; ``saving`` writes the latter.
 - ``styles``: colour, dashes and marker of each curve.
 - ``page``, ``report``: Markdown pages with figures, and the report on a results file.
 

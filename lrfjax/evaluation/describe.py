@@ -17,11 +17,11 @@ def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str:
 
     Args:
         data: bytes of a file of any codec.
-        max_pixels: see ``imf_decode``.
+        max_pixels: see ``decode``.
 
     Raises:
-        FormatError: see ``imf_decode``.
-        InputTypeError: see ``imf_decode``.
+        FormatError: see ``decode``.
+        InputTypeError: see ``decode``.
     """
     file = container.read(data, max_pixels)
     header = file.header

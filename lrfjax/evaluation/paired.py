@@ -48,6 +48,11 @@ class Difference:
         return mean_of(self.values)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether there are images, and a value for each."""
+        return bool(self.images) and not np.isnan(self.values).any()
+
+    @property
     def num_ahead(self) -> int:
         """The number of images on which the codec is better than the other one."""
         return int(np.sum(self.values < 0 if self.lower_is_better else self.values > 0))

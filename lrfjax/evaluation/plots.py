@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from lrfjax.errors import InputError
 from lrfjax.evaluation.compressai import PublishedCurve
 from lrfjax.evaluation.convergence import SweepTimes
-from lrfjax.evaluation.mean_curves import MeanCurve
+from lrfjax.evaluation.mean_curves import Mean, MeanCurve
+from lrfjax.evaluation.paired import Difference
 from lrfjax.evaluation.rate_distortion import restrict_rates, rising_part
 from lrfjax.evaluation.styles import (
     bound_styles,
@@ -188,6 +189,54 @@ def plot_mean_curves(
         ax.plot(*part, label=legend_text(other.name), **style, markersize=3)
     ax.set_xlabel("bit rate (bpp)")
     ax.set_ylabel(_METRIC_LABELS[metric] + _images_note(curves) + _BAND_NOTE * has_band)
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False)
+    return figure
+
+
+def plot_differences(
+    differences: Mapping[str, Sequence[Difference]],
+    rates: Sequence[float],
+    reference: str,
+    ax: Axes | None = None,
+) -> Figure:
+    """Plot mean differences in PSNR from one codec, each with a band of one standard error.
+
+    The band is that of the difference. It does not hold how images differ from each other, so it
+    is much narrower than those of ``plot_mean_curves``.
+
+    Args:
+        differences: for each codec, its differences at each rate, see ``quality_differences``. A
+            line breaks at rates that some image has not.
+        rates: rates in bpp, shape (n,).
+        reference: name of the codec that was subtracted.
+        ax: axes to draw on; new ones by default.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: if there is nothing to plot, or a codec has another number of differences.
+    """
+    if not differences:
+        raise InputError("differences must hold at least one codec, got none")
+    for name, row in differences.items():
+        if len(row) != len(rates):
+            raise InputError(f"differences[{name!r}] must have {len(rates)} rates, got {len(row)}")
+    figure, ax = make_axes(ax, (6.4, 4.4))
+    # The reference takes its own style, so that each codec looks as in the other figures.
+    styles = curve_styles([reference, *differences])
+    places = np.asarray(rates, float)
+    ax.axhline(0.0, label=legend_text(reference), color=styles[reference]["color"])
+    for name, row in differences.items():
+        means = [d.mean if d.is_complete else Mean(np.nan, np.nan, 0) for d in row]
+        mean = np.array([m.value for m in means])
+        error = np.array([m.standard_error for m in means])
+        ax.plot(places, mean, label=legend_text(name), **sparse(styles[name], places.size))
+        band = {"color": styles[name]["color"], "alpha": 0.18, "linewidth": 0}
+        ax.fill_between(places, mean - error, mean + error, **band)
+    ax.set_xlabel("bit rate (bpp)")
+    ax.set_ylabel(f"PSNR over RGB minus that of {reference} (dB){_BAND_NOTE}")
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
     return figure

@@ -15,7 +15,7 @@ from lrfjax.evaluation.mean_curves import Mean, MeanCurve, bd_table, by_image, m
 from lrfjax.evaluation.methods import METHODS
 from lrfjax.evaluation.page import table, write_page
 from lrfjax.evaluation.paired import Difference, bd_rate_differences, quality_differences
-from lrfjax.evaluation.plots import plot_mean_curves
+from lrfjax.evaluation.plots import plot_differences, plot_mean_curves
 from lrfjax.evaluation.results import Row, by_method, measured
 
 TABLE_RATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5)
@@ -85,11 +85,14 @@ def write_report(
     ]
     if anchor in methods and len(methods) > 1:
         parts += _deltas(rows, anchor)
-    references = [name for name in methods if name != anchor][:_MOST_REFERENCES]
-    parts += differences(rows, [reference] if reference else references, anchor, method)
+    others = [name for name in methods if name != anchor][:_MOST_REFERENCES]
+    references = [reference] if reference else others
+    parts += differences(rows, references, anchor, method)
     parts += ["## Times", times_table(methods), _machine(rows)]
     parts += failures
     figures = draw_means(methods, _FIGURES, BD_RATES[1], method, published)
+    if references:
+        figures |= _draw_differences(rows, references[0], method)
     return write_page(folder, "report", "Rate-distortion", parts, figures)
 
 
@@ -204,8 +207,11 @@ def differences(
     parts = [text]
     for reference in references:
         found = quality_differences(rows, reference, DIFFERENCE_RATES, method=method)
-        cells = {name: [difference_cell(each) for each in row] for name, row in found.items()}
-        heads = [f"{rate:g}" for rate in DIFFERENCE_RATES]
+        used = [
+            k for k in range(len(DIFFERENCE_RATES)) if any(f[k].mean.count for f in found.values())
+        ]
+        cells = {name: [difference_cell(row[k]) for k in used] for name, row in found.items()}
+        heads = [f"{DIFFERENCE_RATES[k]:g}" for k in used]
         if anchor in methods:
             rates = bd_rate_differences(rows, reference, anchor, rates=BD_RATES)
             cells = {name: [difference_cell(rates[name], 1), *row] for name, row in cells.items()}
@@ -213,6 +219,15 @@ def differences(
         lines = [[label(name), *row] for name, row in cells.items()]
         parts.append(table([f"minus {label(reference)}", *heads], lines))
     return parts
+
+
+def _draw_differences(rows: Sequence[Row], reference: str, method: str) -> dict[str, Figure]:
+    """Return the figure of the differences from a reference, if any two codecs share rates."""
+    rates = plot_rates(rows)
+    found = quality_differences(rows, reference, rates, method=method)
+    curves = {label(name): row for name, row in found.items()}
+    drawn = {n: row for n, row in curves.items() if sum(d.is_complete for d in row) > 1}
+    return {"differences": plot_differences(drawn, rates, label(reference))} if drawn else {}
 
 
 def difference_cell(difference: Difference, digits: int = 2) -> str:

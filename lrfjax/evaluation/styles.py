@@ -14,6 +14,7 @@ from typing import Any
 
 METHOD_COLORS = {
     "DCT": "#882255",
+    "DCTDICTIONARY": "#882255",
     "IMF": "#0072B2",
     "NMF": "#E69F00",
     "SVD": "#009E73",
