@@ -216,3 +216,5 @@ def test_a_command_takes_a_codec_of_another_package(folder, tmp_path, monkeypatc
     # A name with a comma is quoted; it is not known by that name here.
     assert main([*arguments, "--methods", '"outside, mine",jpeg']) == 1
     assert "codec 'outside, mine' is unknown" in capsys.readouterr().err
+    assert main([*arguments, "--methods", "jpeg\nwebp"]) == 1
+    assert "--methods must be names" in capsys.readouterr().err

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import lrfjax
+from lrfjax.cli.main import main
 from lrfjax.errors import InputError
 from lrfjax.evaluation.mean_curves import bd_table, mean_curve
 from lrfjax.evaluation.paired import bd_rate_differences, quality_differences
 from lrfjax.evaluation.report import write_report
-from lrfjax.evaluation.results import Row
+from lrfjax.evaluation.results import Row, to_line
 
 pytestmark = pytest.mark.unoptimized
 
@@ -173,6 +174,18 @@ def test_a_report_takes_one_reference_and_needs_no_anchor(tmp_path):
     assert "BD-rate" not in page
     with pytest.raises(InputError, match="reference 'zzz' has no rows; there are imf, svd"):
         _page(rows, tmp_path, reference="zzz")
+
+
+def test_the_command_takes_a_reference(tmp_path, capsys):
+    path = tmp_path / "r.jsonl"
+    path.write_text("".join(to_line(row) + "\n" for row in ROWS))
+    arguments = ["report", str(path), "--out", str(tmp_path / "page")]
+    assert main([*arguments, "--reference", "svd"]) == 0
+    shown = capsys.readouterr().out
+    assert "minus SVD" in shown
+    assert "minus IMF" not in shown
+    assert main([*arguments, "--reference", "zzz"]) == 1
+    assert "reference 'zzz' has no rows; there are imf, jpeg, svd" in capsys.readouterr().err
 
 
 def test_what_was_not_measured_is_listed_by_codec_and_reason(tmp_path):

@@ -145,10 +145,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    # A name with a comma is quoted, as in a line of a CSV file.
-    (names,) = csv.reader([options.methods], skipinitialspace=True)
-    names = [name.strip() for name in names if name.strip()]
-    methods = choose_methods(names, dict(_levels(text) for text in options.levels))
+    methods = choose_methods(
+        _names_in(options.methods), dict(_levels(text) for text in options.levels)
+    )
     _join(options)
     try:
         summary = evaluate(options.data, methods, options.out, warn=_warn)
@@ -160,6 +159,15 @@ def _evaluate(options: argparse.Namespace) -> int:
         skipped = f", {len(summary.skipped)} skipped" if summary.skipped else ""
         print(f"{options.out}: {summary.num_rows} rows, {summary.num_new} of them new{skipped}")
     return 0 if summary.num_rows else 1
+
+
+def _names_in(text: str) -> list[str]:
+    """Return the names of a list; one with a comma is quoted, as in a line of a CSV file."""
+    try:
+        found = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise InputError(f"--methods must be names with commas between, got {text!r}") from error
+    return [name.strip() for name in found if name.strip()]
 
 
 def _levels(text: str) -> tuple[str, list[float]]:
