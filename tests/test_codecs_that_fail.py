@@ -1,6 +1,7 @@
 """Codecs from outside that fail or lie: each failure is a row, and the run goes on."""
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 import lrfjax
 from lrfjax.cli.main import main
-from lrfjax.errors import InputError, SolverError
+from lrfjax.errors import InputError, InputTypeError, SolverError
 from lrfjax.evaluation.methods import Method, choose_methods
 from lrfjax.evaluation.results import measured, read_rows
 from lrfjax.evaluation.runner import evaluate
@@ -159,6 +160,18 @@ def test_an_image_that_a_sweep_fails_on_leaves_the_others(folder, tmp_path, at):
     _, rows = _run(folder, tmp_path / "r.jsonl", [codec])
     assert {(row.image, row.level) for row in rows if row.error} == {("0.png", n) for n in LEVELS}
     assert {row.batch for row in rows} == {1}
+
+
+@pytest.mark.parametrize("name", [n for n in FAILURES if n.startswith(("returns", "decodes"))])
+def test_one_image_through_a_codec_that_lies_is_refused(photo, name):
+    codec, message = _failing(name), FAILURES[name][2]
+
+    def encode(image):
+        return codec.encode(image, lrfjax.Rate(quality=50))
+
+    for warm_up in (False, True):
+        with pytest.raises((InputError, InputTypeError), match=re.escape(message)):
+            lrfjax.eval_compression(photo[:32, :48], encode, codec.decode, warm_up=warm_up)
 
 
 def _bad(**changes):

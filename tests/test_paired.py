@@ -10,6 +10,7 @@ import pytest
 import lrfjax
 from lrfjax.cli.main import main
 from lrfjax.errors import InputError
+from lrfjax.evaluation.compressai import write_compressai
 from lrfjax.evaluation.mean_curves import bd_table, mean_curve
 from lrfjax.evaluation.paired import bd_rate_differences, quality_differences
 from lrfjax.evaluation.report import write_report
@@ -94,7 +95,7 @@ def test_only_images_of_both_and_rates_of_both_count():
     assert math.isnan(high.mean.value)
 
 
-def test_rows_with_an_error_change_nothing():
+def test_rows_with_an_error_change_nothing(tmp_path):
     broken = [
         replace(ROWS[0], method=m, num_bytes=0, psnr_db=math.nan, error="no", level=9.0)
         for m in ("imf", "none")
@@ -102,6 +103,14 @@ def test_rows_with_an_error_change_nothing():
     with_errors, without = (bd_rate_differences(r, "svd") for r in (ROWS + broken, ROWS))
     assert list(with_errors) == list(without)
     np.testing.assert_array_equal(with_errors["imf"].values, without["imf"].values)
+    imf = [row for row in ROWS if row.method == "imf"]
+    curves = [mean_curve(rows, [0.3]).mean for rows in (imf, [*imf, broken[0]])]
+    assert curves[0] == curves[1]
+    write_compressai(tmp_path / "one.json", ROWS, "imf", "")
+    write_compressai(tmp_path / "other.json", ROWS + broken, "imf", "")
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "other.json").read_bytes()
+    with pytest.raises(InputError, match="method 'none' is not among"):
+        write_compressai(tmp_path / "none.json", ROWS + broken, "none")
 
 
 @pytest.mark.parametrize(

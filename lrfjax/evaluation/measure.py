@@ -59,11 +59,10 @@ def eval_compression(
     if warm_up:
         decoder(checked_file(encoder(pixels, **params)))
     start = time.perf_counter()
-    encoded = encoder(pixels, **params)
+    encoded = checked_file(encoder(pixels, **params))
     middle = time.perf_counter()
     decoded = decoder(encoded)
     end = time.perf_counter()
-    checked_file(encoded)
     decoded = checked_pixels(decoded, pixels.shape)
     original = pixels
     if pixels.ndim < decoded.ndim:
