@@ -76,7 +76,7 @@ def peers() -> dict[str, Codec]:
         "WebP": pillow("WEBP", method=6),
     }
     if features.check("avif"):
-        tuned = {"subsampling": "4:4:4", "advanced": {"tune": "psnr"}}
+        tuned: dict[str, Any] = {"subsampling": "4:4:4", "advanced": {"tune": "psnr"}}
         return found | {
             "AVIF": pillow("AVIF", speed=6),
             "AVIF, tuned for PSNR": pillow("AVIF", speed=6, **tuned),

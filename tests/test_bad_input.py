@@ -835,7 +835,7 @@ def test_evaluation_settings():
         lrfjax.eval_compression(IMAGE, "jpeg", lrfjax.pil_decode)
     with pytest.raises(lrfjax.InputError, match="does not exist"):
         lrfjax.eval_compression("none.png", lrfjax.pil_encode, lrfjax.pil_decode)
-    with pytest.raises(lrfjax.InputError, match="decoder gave shape"):
+    with pytest.raises(lrfjax.InputError, match="decoder must return shape"):
         lrfjax.eval_compression(IMAGE, lrfjax.pil_encode, lambda data: IMAGE[:3])
     with pytest.raises(lrfjax.InputError, match="must hold at least one row"):
         lrfjax.vis_collage({"A": []}, [0.1])

@@ -204,6 +204,8 @@ def test_bad_arguments_are_refused():
         ("WebP", "WEBP"),
         ("avif", "AVIF"),
         ("svd", "SVD"),
+        ("dct", "DCT"),
+        ("DCT dictionary", "DCT"),
         ("nmf", "NMF"),
     ],
 )

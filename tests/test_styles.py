@@ -79,6 +79,11 @@ def test_other_names_leave_the_colours_of_methods_alone():
     assert styles["mine, too"]["linestyle"] == "--"
 
 
+def test_the_dct_dictionary_is_no_variant_of_a_codec():
+    styles = curve_styles(["DCT dictionary", "DCT dictionary, effort 3"])
+    assert [style["linestyle"] for style in styles.values()] == ["-", "--"]
+
+
 @pytest.mark.parametrize("num_points", [20, 120])
 def test_24_mean_curves_and_published_ones_can_be_told_apart(num_points):
     curves = dict.fromkeys(NAMES, _curve(num_points))

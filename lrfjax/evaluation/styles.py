@@ -14,7 +14,6 @@ from typing import Any
 
 METHOD_COLORS = {
     "DCT": "#882255",
-    "DCTDICTIONARY": "#882255",
     "IMF": "#0072B2",
     "NMF": "#E69F00",
     "SVD": "#009E73",
@@ -135,7 +134,8 @@ def _known_method(name: str) -> str:
 
 def _plain(name: str) -> str:
     """Return a name without what does not tell a method from another, such as spaces."""
-    return re.sub(r"[^A-Z0-9]", "", name.upper())
+    plain = re.sub(r"[^A-Z0-9]", "", name.upper())
+    return "DCT" if plain == "DCTDICTIONARY" else plain
 
 
 def _marker(index: int) -> str:

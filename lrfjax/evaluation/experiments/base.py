@@ -113,12 +113,14 @@ def gain_finding(
 
     Args:
         claim: the claim in words.
-        curves: curves by name, at the same rates.
+        curves: curves by name, at the same rates. One may be missing.
         better: name of the upper curve.
         worse: name of the lower curve.
         low: smallest mean gain over the common rates, in dB.
         high: largest mean gain over the common rates, in dB.
     """
+    if missing := [name for name in (better, worse) if name not in curves]:
+        return Finding(claim, None, f"{' and '.join(missing)} could not be measured")
     gain = mean_gain(curves[better], curves[worse])
     if np.isnan(gain):
         return Finding(claim, None, f"{better} and {worse} have no rate in common")

@@ -122,7 +122,7 @@ def _against(published: Points, by_name: Mapping[str, Sequence[Row]]) -> tuple[s
     lines, findings = [], []
     for method, name in _PUBLISHED.items():
         sizes: dict[str, tuple[int, list[tuple[int, float]]]] = {}
-        for row in by_name[name]:
+        for row in by_name.get(name, ()):
             points = sizes.setdefault(Path(row.image).name, (row.height * row.width, []))[1]
             points.append((row.num_bytes, row.psnr_db))
         common = [image for image in sizes if (image, method) in published]
