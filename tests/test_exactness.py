@@ -127,7 +127,7 @@ def test_products_with_dictionaries_are_exact(seed, largest):
     u = rng.integers(-largest, largest + 1, (3, 6, BANDS[2][1])).astype(np.int16)
     kinds = rng.integers(0, 4, 6).astype(np.int32)
     steps = rng.integers(1, container.MAX_STEP + 1, 3).astype(np.int32)
-    patches = np.asarray(tiles.reconstruct_tile(u, kinds, steps, 16))
+    patches = tiles.reconstruct_tile(u, kinds, steps, 16)
     for plane, m in itertools.product(range(3), range(6)):
         v = dictionaries.dictionary(kinds[m])[:, : u.shape[2]].astype(np.int64)
         product = wrapped(v @ u[plane, m].astype(np.int64)).astype(np.int64)
@@ -142,28 +142,32 @@ def test_products_with_dictionaries_are_exact(seed, largest):
     deblocking=st.sampled_from([0, 1, 19, 255]),
     step=st.sampled_from([1, 16, 300, container.MAX_STEP]),
     size=st.sampled_from([1.0, 20.0, 2.0**18]),
+    grid=st.sampled_from([(1, 1), (1, 4), (3, 1), (2, 3)]),
 )
 @wild
-def test_pixels_of_any_planes_are_exact(seed, depth, deblocking, step, size):
+def test_pixels_of_any_planes_are_exact(seed, depth, deblocking, step, size, grid):
     rng = np.random.default_rng(seed)
     bits = planes.FRACTION_BITS[depth]
     limit = 512 << bits
-    grid, side = (2, 3), (8, 9)
-    whole = np.clip(rng.normal(0, size * 2**bits, (3, 16, 27)), -limit, limit).astype(np.int32)
-    patches = whole.reshape(3, 2, 8, 3, 9).transpose(0, 2, 4, 1, 3)
+    side = (8, 9)
+    height, width = (n * length for n, length in zip(grid, side, strict=True))
+    whole = rng.normal(0, size * 2**bits, (3, height, width))
+    whole = np.clip(whole, -limit, limit).astype(np.int32)
+    patches = whole.reshape(3, grid[0], 8, grid[1], 9).transpose(0, 2, 4, 1, 3)
     inverse = rng.integers(-4096, 4097, (3, 3)).astype(np.int32)
     finish = Finish(depth, tuple(map(tuple, inverse.tolist())), (step, 1, 77), deblocking)
+    shape = (height - 1, width - 2)
     pixels = planes.to_pixels(
         patches,
         np.array(finish.steps, np.int32),
-        np.int32(deblocking),
+        deblocking,
         inverse,
-        size=(15, 25),
-        first_row=np.int32(0),
+        size=shape,
+        first_row=0,
         depth=depth,
     )
     assert patches.shape == (3, *side, *grid)
-    reference = reference_decoder._finish(list(whole.astype(np.int64)), finish, (15, 25), side)
+    reference = reference_decoder._finish(list(whole.astype(np.int64)), finish, shape, side)
     assert np.array_equal(pixels, reference)
 
 

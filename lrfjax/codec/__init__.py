@@ -35,6 +35,7 @@ File:
 Images and factors:
 
 - ``planes``: rotated colour planes as patches, and their conversion to pixels.
+- ``buckets``: few shapes for many sizes, so that few programs are compiled.
 - ``layout``: the geometry of matrices from an image, and the conversions between the two.
 - ``dictionaries``: the four integer dictionaries.
 - ``atoms``: the atoms of the dictionaries, their order and their bands.

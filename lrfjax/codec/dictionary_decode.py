@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from jax import Array
 
 from lrfjax.codec import container, tiles
 from lrfjax.codec.atoms import SIDE
@@ -44,7 +43,7 @@ def decode_tiles(
 def reconstruct(header: container.DictionaryHeader, u: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """Return the planes of a tile, shape (planes, 16, 16, rows, columns), before deblocking."""
     steps = np.array(header.finish.steps, np.int32)
-    patches = np.asarray(tiles.reconstruct_tile(u, kinds, steps, header.finish.depth))
+    patches = tiles.reconstruct_tile(u, kinds, steps, header.finish.depth)
     return patches.reshape(*patches.shape[:3], -1, header.patch_grid[1])
 
 
@@ -68,7 +67,7 @@ def finish_strips(
         below = [] if following is None else [following[..., :1, :]]
         joined = np.concatenate([*above, strip, *below], axis=3) if above or below else strip
         count = min(strip.shape[3] * SIDE, header.size[0] - top)
-        yield top, np.asarray(_finish(header, joined, SIDE * len(above), count))
+        yield top, _finish(header, joined, SIDE * len(above), count)
         # A copy: a view would keep the whole tile in memory.
         above = [strip[..., -1:, :].copy()]
         top, strip = top + count, following
@@ -85,13 +84,13 @@ def _join(header: container.DictionaryHeader, strips: Iterable[np.ndarray]) -> n
 
 def _finish(
     header: container.DictionaryHeader, patches: np.ndarray, first_row: int, height: int
-) -> Array:
+) -> np.ndarray:
     return to_pixels(
         patches,
         np.array(header.finish.steps, np.int32),
-        np.int32(header.finish.deblocking),
+        header.finish.deblocking,
         np.array(header.finish.inverse, np.int32),
         size=(height, header.size[1]),
-        first_row=np.int32(first_row),
+        first_row=first_row,
         depth=header.finish.depth,
     )

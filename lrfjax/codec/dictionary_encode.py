@@ -160,11 +160,8 @@ class ImageEncoder:
         """Return real-valued U, shape (planes, M, 256), and the dictionary of each patch."""
         in_gray = np.array(steps, np.float32) / 16
         if self.effort == 2:
-            u, kinds = tiles.guess_ratios(patches, in_gray, bias=_BIAS)
-            return np.array(u), np.asarray(kinds)
-        ratios = np.asarray(
-            tiles.all_ratios(patches, in_gray, count=1 if self.effort == 1 else NUM_KINDS)
-        )
+            return tiles.guess_ratios(patches, in_gray, bias=_BIAS)
+        ratios = tiles.all_ratios(patches, in_gray, count=1 if self.effort == 1 else NUM_KINDS)
         kinds = np.zeros(ratios.shape[2], np.int32)
         if self.effort > 1:
             stack = Stack(grid, (len(BANDS),) * len(steps), steps, _SKIP)
@@ -178,7 +175,7 @@ class ImageEncoder:
             patches = self._patches(part)
             ones = np.ones(len(self.weights), np.float32)
             u = tiles.all_ratios(patches, ones, count=1)[0]
-            energies = np.square(np.asarray(u))
+            energies = np.square(u)
             for plane, rank in zip(energies, self.ranks, strict=True):
                 dropped += float(plane[:, rank:].sum())
                 count += plane.size

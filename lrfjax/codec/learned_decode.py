@@ -52,13 +52,12 @@ def render(header: container.LearnedHeader, factors: list[IntegerFactors]) -> np
         product = np.clip(scaled_product(f), -(1 << 30), 1 << 30) - (matrix.offset << bits)
         planes.append(np.clip(product, -limit, limit).T)
     patches = np.stack(planes).reshape(len(planes), *layout.patch_size, *layout.patch_grid)
-    pixels = to_pixels(
+    return to_pixels(
         patches,
         np.array(finish.steps, np.int32),
-        np.int32(finish.deblocking),
+        finish.deblocking,
         np.array(finish.inverse, np.int32),
         size=layout.size,
-        first_row=np.int32(0),
+        first_row=0,
         depth=finish.depth,
     )
-    return np.array(pixels)

@@ -95,7 +95,7 @@ class ImageEncoder:
     def _matrices(self) -> list[np.ndarray]:
         """The patch matrix of each plane, float32, in gray levels around 0."""
         pixels = self.image.astype(np.float32) / (257 if self.depth == 16 else 1)
-        patches = np.asarray(to_patches(pixels, self.rotation.forward, self.patch_size))
+        patches = to_patches(pixels, self.rotation.forward, self.patch_size)
         return [p.reshape(-1, p.shape[-1]).T for p in patches]
 
     @functools.cached_property

@@ -10,12 +10,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from lrfjax.codec.atoms import PATCH_SIZE
 from lrfjax.codec.dictionaries import TRANSFORM_BITS
@@ -111,8 +109,9 @@ def plane_weights(rotation: Rotation) -> np.ndarray:
     return 1 / np.maximum(norms, 0.25)
 
 
-@partial(jax.jit, static_argnames="patch_size")
-def to_patches(image: Array, forward: Array, patch_size: tuple[int, int] = PATCH_SIZE) -> Array:
+def to_patches(
+    image: np.ndarray, forward: np.ndarray, patch_size: tuple[int, int] = PATCH_SIZE
+) -> np.ndarray:
     """Return the patches of the rotated planes of an image, in gray levels around mid-gray.
 
     Args:
@@ -124,14 +123,20 @@ def to_patches(image: Array, forward: Array, patch_size: tuple[int, int] = PATCH
         Shape (planes, P, Q, M), float32: plane, row and column in the patch, patches in row-major
         order. The image is mirrored beyond its right and lower edges.
     """
-    pixels = image.astype(jnp.float32) - MID_GRAY
-    planes = jnp.einsum("kc,ijc->kij", forward, pixels, precision=lax.Precision.HIGHEST)
-    _, height, width = planes.shape
     p, q = patch_size
-    planes = jnp.pad(planes, ((0, 0), (0, -height % p), (0, -width % q)), mode="symmetric")
-    rows, columns = planes.shape[1] // p, planes.shape[2] // q
-    grid = planes.reshape(-1, rows, p, columns, q)
-    return grid.transpose(0, 2, 4, 1, 3).reshape(-1, p, q, rows * columns)
+    height, width, channels = image.shape
+    image = np.pad(image, ((0, -height % p), (0, -width % q), (0, 0)), mode="symmetric")
+    grid = image.reshape(image.shape[0] // p, p, -1, q, channels)
+    out = np.empty((len(forward), p, q, len(grid) * grid.shape[2]), np.float32)
+    # One row of pixels of all patches at a time stays in the cache.
+    for line in range(p):
+        levels = grid[:, line].transpose(3, 2, 0, 1).astype(np.float32, order="C") - MID_GRAY
+        levels = levels.reshape(channels, q, -1)
+        for plane, row in zip(out[:, line], forward, strict=True):
+            np.multiply(row[0], levels[0], out=plane)
+            for weight, level in zip(row[1:], levels[1:], strict=True):
+                plane += weight * level
+    return out
 
 
 FRACTION_BITS = {8: 4, 16: 8}
@@ -163,23 +168,22 @@ def scale_products(products: Array, steps: Array, depth: int) -> Array:
     return (scaled + (1 << (shift - 1))) >> shift
 
 
-@partial(jax.jit, static_argnames=("size", "depth"))
 def to_pixels(
-    patches: Array,
-    steps: Array,
-    strength: Array,
-    inverse: Array,
+    patches: np.ndarray,
+    steps: np.ndarray,
+    strength: int,
+    inverse: np.ndarray,
     *,
     size: tuple[int, int],
     first_row: int,
     depth: int,
-) -> Array:
+) -> np.ndarray:
     """Return rows of an image from the patches of its planes, in integer arithmetic.
 
     Args:
         patches: shape (planes, P, Q, rows, columns), integers with ``FRACTION_BITS``.
         steps: shape (planes,), int32, in 1/16 gray levels.
-        strength: strength of the deblocking filter, scalar int32.
+        strength: strength of the deblocking filter.
         inverse: shape (channels, planes), int32, see ``Rotation``.
         size: (height, width) of the result.
         first_row: first row of the planes in the result.
@@ -189,21 +193,38 @@ def to_pixels(
         Shape (height, width, channels), uint8 or uint16.
     """
     bits = FRACTION_BITS[depth]
-    x = deblock(patches.astype(jnp.int32), steps << (bits - STEP_BITS), strength)
+    x = deblock(patches, steps << (bits - STEP_BITS), strength)
+    _, p, q, rows, columns = x.shape
+    dtype = np.uint8 if depth == 8 else np.uint16
+    image = np.empty((rows, p, columns, q, len(inverse)), dtype)
+    # One row of pixels of all patches at a time stays in the cache.
+    for line in range(p):
+        for channel, values in enumerate(_channels(x[:, line], inverse, depth)):
+            image[:, line, :, :, channel] = values.transpose(1, 2, 0)
+    pixels = image.reshape(rows * p, columns * q, len(inverse))
+    return pixels[first_row : first_row + size[0], : size[1]]
+
+
+def _channels(x: np.ndarray, inverse: np.ndarray, depth: int) -> Iterator[np.ndarray]:
+    """Yield the values of each channel, shape (...), from planes of shape (planes, ...), int32."""
+    bits = FRACTION_BITS[depth]
     limit = LARGEST_LEVEL << bits
-    x = jnp.clip(x, -limit, limit)
-    planes, p, q, rows, columns = x.shape
-    channels = []
+    x = np.clip(x, -limit, limit)
     for row in inverse:
-        total = sum(row[k] * x[k] for k in range(planes))
-        level = ((total + (1 << (COLOR_BITS - 1))) >> COLOR_BITS) + (MID_GRAY << bits)
+        level = row[0] * x[0]
+        for weight, plane in zip(row[1:], x[1:], strict=True):
+            level += weight * plane
+        level += 1 << (COLOR_BITS - 1)
+        level >>= COLOR_BITS
+        level += MID_GRAY << bits
         if depth == 8:
-            channels.append(jnp.clip((level + (1 << (bits - 1))) >> bits, 0, 255))
+            level += 1 << (bits - 1)
+            level >>= bits
+            np.clip(level, 0, 255, out=level)
         else:
             # 255 gray levels are 65535, so one level is 257.
-            limited = jnp.clip(level, 0, 255 << bits)
-            channels.append((limited * 257 + (1 << (bits - 1))) >> bits)
-    # Transpose last, when the arrays are smallest.
-    image = jnp.stack(channels).astype(jnp.uint8 if depth == 8 else jnp.uint16)
-    image = image.transpose(3, 1, 4, 2, 0).reshape(rows * p, columns * q, len(channels))
-    return lax.dynamic_slice_in_dim(image, first_row, size[0])[:, : size[1]]
+            np.clip(level, 0, 255 << bits, out=level)
+            level *= 257
+            level += 1 << (bits - 1)
+            level >>= bits
+        yield level

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 from lrfjax.codec.atoms import ATOMS, BANDS
+from lrfjax.codec.buckets import chunks, join, pad_to
 from lrfjax.codec.chunks import Reader, varint
 from lrfjax.codec.dictionaries import (
     NUM_KINDS,
@@ -131,7 +132,7 @@ def integer_factors(u: np.ndarray, steps: tuple[int, ...]) -> list[IntegerFactor
     return out
 
 
-def reconstruct_tile(u: np.ndarray, kinds: np.ndarray, steps: np.ndarray, depth: int) -> Array:
+def reconstruct_tile(u: np.ndarray, kinds: np.ndarray, steps: np.ndarray, depth: int) -> np.ndarray:
     """Return the planes of a tile as patches, shape (planes, 16, 16, M), integers.
 
     Args:
@@ -140,12 +141,16 @@ def reconstruct_tile(u: np.ndarray, kinds: np.ndarray, steps: np.ndarray, depth:
         steps: shape (planes,), int32, in 1/16 gray levels.
         depth: bits per channel, 8 or 16.
     """
-    # Padding to one of a few ranks keeps the number of compiled programs small.
-    rank = next(n for n in _RANKS if n >= u.shape[2])
-    padded = np.pad(u, ((0, 0), (0, 0), (0, rank - u.shape[2])))
     sums = np.abs(u).sum(axis=2, dtype=np.int32)
     is_small = bool(sums.max(initial=0) <= SMALL_SUM)
-    return _reconstruct(padded, kinds, steps, is_small=is_small, depth=depth)
+    # Padding to one of a few ranks keeps the number of compiled programs small.
+    rank = next(n for n in _RANKS if n >= u.shape[2]) if is_small else len(ATOMS)
+    u = pad_to(u, 2, rank)
+    parts = [
+        _reconstruct(c.cut(u, 1), c.cut(kinds, 0), steps, is_small=is_small, depth=depth)
+        for c in chunks(len(kinds))
+    ]
+    return join(parts, len(kinds), 3)
 
 
 _RANKS = (BANDS[2][1], BANDS[5][1], BANDS[8][1], len(ATOMS))
@@ -159,8 +164,9 @@ def _reconstruct(u: Array, kinds: Array, steps: Array, *, is_small: bool, depth:
     return planes.astype(jnp.int16) if depth == 8 else planes
 
 
-@partial(jax.jit, static_argnames="bias")
-def guess_ratios(patches: Array, steps: Array, *, bias: float) -> tuple[Array, Array]:
+def guess_ratios(
+    patches: np.ndarray, steps: np.ndarray, *, bias: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return real-valued U for patches, with the dictionaries of the least estimated rate.
 
     Args:
@@ -171,13 +177,26 @@ def guess_ratios(patches: Array, steps: Array, *, bias: float) -> tuple[Array, A
     Returns:
         U, shape (planes, M, 256), float32, and the dictionary of each patch, shape (M,), int32.
     """
+    count = patches.shape[3]
+    parts = [_guess(c.cut(patches, 3), steps, bias=bias) for c in chunks(count)]
+    return join([u for u, _ in parts], count, 1), join([kinds for _, kinds in parts], count, 0)
+
+
+@partial(jax.jit, static_argnames="bias")
+def _guess(patches: Array, steps: Array, *, bias: float) -> tuple[Array, Array]:
     chosen, kinds = choose(analyze(patches), steps, bias)
     return jnp.swapaxes(chosen / steps[:, None, None], 1, 2), kinds
 
 
-@partial(jax.jit, static_argnames="count")
-def all_ratios(patches: Array, steps: Array, *, count: int) -> Array:
+def all_ratios(patches: np.ndarray, steps: np.ndarray, *, count: int) -> np.ndarray:
     """Return real-valued U in the first ``count`` dictionaries, (count, planes, M, 256)."""
+    num_patches = patches.shape[3]
+    parts = (_ratios(c.cut(patches, 3), steps, count=count) for c in chunks(num_patches))
+    return join(parts, num_patches, 2)
+
+
+@partial(jax.jit, static_argnames="count")
+def _ratios(patches: Array, steps: Array, *, count: int) -> Array:
     return jnp.swapaxes(analyze(patches)[:count] / steps[None, :, None, None], 2, 3)
 
 
