@@ -7,18 +7,15 @@ the same pixels on every backend, at any precision setting, jitted or not.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
-import jax
 import numpy as np
-from jax import Array
 
 from lrfjax.codec import container, learned_decode, tiles
 from lrfjax.codec.alpha import decode_alpha
 from lrfjax.codec.container import DictionaryHeader, Header, LearnedHeader
 from lrfjax.codec.dictionary_decode import decode_tiles
 from lrfjax.codec.entropy import deflate
-from lrfjax.codec.layout import Layout, from_matrices
+from lrfjax.codec.layout import from_matrices
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.products import scaled_product
 from lrfjax.codec.quantize import IntegerFactors
@@ -155,9 +152,4 @@ def render_learned(header: LearnedHeader, factors: list[IntegerFactors]) -> np.n
     """Return the image of factors with a learned V."""
     if header.finish is not None:
         return learned_decode.render(header, factors)
-    return np.array(_assemble([scaled_product(f) for f in factors], layout=header.layout))
-
-
-@partial(jax.jit, static_argnames="layout")
-def _assemble(matrices: list[Array], *, layout: Layout) -> Array:
-    return from_matrices(matrices, layout)
+    return from_matrices([scaled_product(f) for f in factors], header.layout)

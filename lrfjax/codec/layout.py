@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
-import jax
-import jax.numpy as jnp
-from jax import Array
+import numpy as np
 
 from lrfjax.errors import InputError
 from lrfjax.image import color, patches, resample
@@ -23,7 +20,7 @@ _FREE_PADDING = 1 << 20
 
 @dataclass(frozen=True)
 class Layout:
-    """The geometry of a coded image; hashable, static in jitted functions.
+    """The geometry of a coded image; hashable.
 
     Attributes:
         size: (H, W) of the image.
@@ -108,8 +105,7 @@ def check_padding(size: tuple[int, int], patch_size: tuple[int, int], max_pixels
         )
 
 
-@partial(jax.jit, static_argnames="layout")
-def to_matrices(image: Array, layout: Layout) -> list[Array]:
+def to_matrices(image: np.ndarray, layout: Layout) -> list[np.ndarray]:
     """Return the matrices of an image.
 
     Args:
@@ -120,26 +116,26 @@ def to_matrices(image: Array, layout: Layout) -> list[Array]:
         One float32 matrix for each of ``layout.matrix_shapes``, values in [0, 256).
     """
     if layout.color_space == "YCbCr":
-        planes = jnp.moveaxis(color.rgb_to_ycbcr(image), -1, 0)
+        planes = np.moveaxis(color.rgb_to_ycbcr(image), -1, 0)
         groups = [
             resample.downsample(planes[i], size)[None]
             for i, (_, size) in enumerate(layout.plane_groups)
         ]
     else:
-        planes = jnp.moveaxis(jnp.atleast_3d(image).astype(jnp.float32), -1, 0)
+        planes = np.moveaxis(np.atleast_3d(image).astype(np.float32), -1, 0)
         groups = [planes] if len(layout.plane_groups) == 1 else [p[None] for p in planes]
     if layout.patch_size is None:
-        return [group[0] for group in groups]
+        return [np.ascontiguousarray(group[0]) for group in groups]
     return [
         patches.patchify(patches.pad(group, layout.patch_size), layout.patch_size)
         for group in groups
     ]
 
 
-def from_matrices(matrices: list[Array], layout: Layout) -> Array:
+def from_matrices(matrices: list[np.ndarray], layout: Layout) -> np.ndarray:
     """Return the image of integer matrices: the inverse of ``to_matrices`` up to rounding.
 
-    The arithmetic is in integers, so every backend gives the same pixels.
+    The arithmetic is in integers, so every machine gives the same pixels.
 
     Args:
         matrices: int32, one for each of ``layout.matrix_shapes``.
@@ -148,7 +144,7 @@ def from_matrices(matrices: list[Array], layout: Layout) -> Array:
     Returns:
         Shape (H, W) or (H, W, 3), uint8.
     """
-    planes: list[Array] = []
+    planes: list[np.ndarray] = []
     for matrix, (channels, size) in zip(matrices, layout.plane_groups, strict=True):
         if layout.patch_size is None:
             group = matrix[None]
@@ -156,11 +152,11 @@ def from_matrices(matrices: list[Array], layout: Layout) -> Array:
             padded = patches.padded_size(size, layout.patch_size)
             group = patches.unpatchify(matrix, (channels, *padded), layout.patch_size)
             group = patches.unpad(group, size)
-        planes.extend(jnp.clip(group, -_PLANE_LIMIT, _PLANE_LIMIT))
+        planes.extend(np.clip(group, -_PLANE_LIMIT, _PLANE_LIMIT))
     if layout.color_space == "YCbCr":
         is_linear = layout.upsampling == "linear"
         enlarge = resample.interpolate if is_linear else resample.upsample
         y, cb, cr = (enlarge(plane, layout.size) for plane in planes)
         return color.ycbcr_to_rgb(y, cb, cr)
-    image = color.to_uint8(jnp.stack(planes, axis=-1))
+    image = np.clip(np.stack(planes, axis=-1), 0, 255).astype(np.uint8)
     return image[..., 0] if layout.color_space == "gray" else image

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
-from jax import Array
 
 from lrfjax import checks
 from lrfjax.codec import container, learned_body, paper_sweep
+from lrfjax.codec.buckets import bucket, pad_to
 from lrfjax.codec.codec import Rate
 from lrfjax.codec.entropy import deflate
 from lrfjax.codec.entropy.magnitudes import MAX_ENTRY
@@ -98,9 +98,25 @@ class _Paper(FileCodec):
         """Raise InputError, before the solve, if products of the factors may be too large."""
         raise NotImplementedError
 
-    def factorize(self, x: Array, rank: int) -> IntegerFactors:
+    def factorize(self, x: np.ndarray, rank: int) -> IntegerFactors:
         """Return the integer factors of a matrix."""
         raise NotImplementedError
+
+    @property
+    def can_pad(self) -> bool:
+        """Whether rows of zeros below a matrix get zeros in U and leave the rest as it is.
+
+        Without patches columns would have to be padded as well, which costs too much time.
+        """
+        return bool(self.patch)
+
+    def padded(self, x: np.ndarray) -> np.ndarray:
+        """Return matrices, shape (..., M, N), with rows of zeros up to a bucket.
+
+        The solver then compiles for few numbers of rows. If that would change the result, the
+        matrices stay as they are.
+        """
+        return pad_to(x, x.ndim - 2, bucket(x.shape[-2])) if self.can_pad else x
 
     def plan(
         self, shape: tuple[int, ...], rates: Sequence[Rate], max_pixels: int = MAX_PIXELS
@@ -119,7 +135,7 @@ class _Paper(FileCodec):
         if image.dtype != np.uint8:
             raise InputError(f"image must be uint8 for {self.name}, got {image.dtype}")
         layout, (ranks,) = self.plan(image.shape, [rate], extras.max_pixels)
-        matrices = to_matrices(image, layout=layout)
+        matrices = to_matrices(image, layout)
         return write(
             self.code([self.factorize(x, r) for x, r in zip(matrices, ranks, strict=True)], layout)
         )
@@ -205,18 +221,24 @@ class PaperIMFCodec(_Paper):
             raise InputError(f"bounds must be within {MAX_ENTRY} for contexts, got {self.bounds}")
         return limits
 
+    @property
+    def can_pad(self) -> bool:
+        """Whether rows of zeros get zeros in U, which takes a start and bounds that allow it."""
+        is_zero_within = self.limits.lower <= 0 <= self.limits.upper
+        return super().can_pad and self.init == "svd" and is_zero_within
+
     def check_rank(self, rank: int) -> None:
         """Raise InputError, before the solve, if products of bounded factors may exceed 32 bits."""
         if product_limit(rank, self.limits, self.limits) >= 2**31:
             raise InputError(f"bounds {self.bounds} are too wide for products in 32 bits")
 
-    def factorize(self, x: Array, rank: int) -> IntegerFactors:
+    def factorize(self, x: np.ndarray, rank: int) -> IntegerFactors:
         """Return the integer factors of a matrix."""
         limits = self.limits
         # The codec does not use the history, so it is recorded at the ends only.
         with without_fit_warnings():
             result = presets.imf(
-                x,
+                self.padded(x),
                 rank,
                 bounds=(limits.lower, limits.upper),
                 num_iters=self.num_iters,
@@ -228,6 +250,7 @@ class PaperIMFCodec(_Paper):
         if self.verbose:
             error = float(result.history.relative_error[-1])
             print(f"IMF of {x.shape[0]} x {x.shape[1]}, rank {rank}: relative error {error:.4f}")
+        u = u[: len(x)]
         return IntegerFactors(u.astype(np.int32), v.astype(np.int32), limits, limits, Scale())
 
     def sweep(
@@ -284,9 +307,10 @@ class PaperSVDCodec(_Paper):
         if product_limit(rank, limits, limits) > MAX_QUANTIZED_PRODUCT:
             raise InputError(f"rank {rank} at bits={self.bits} gives products beyond 2^26")
 
-    def factorize(self, x: Array, rank: int) -> IntegerFactors:
+    def factorize(self, x: np.ndarray, rank: int) -> IntegerFactors:
         """Return the quantized factors of a matrix."""
-        return quantize(*host_factors(presets.svd(x, rank)), self.bits)
+        u, v = host_factors(presets.svd(self.padded(x), rank))
+        return quantize(u[: len(x)], v, self.bits)
 
     def sweep(
         self, images: Sequence[np.ndarray], levels: Sequence[float], largest: float | None = None

@@ -1,8 +1,8 @@
 """The published codecs over many qualities and images of one shape, with one compilation.
 
 A single call of an encoder pads its factors to the bucket of its rank. A sweep knows its largest
-rank, so one program serves all qualities: it converts the images to matrices and solves them,
-batched over the images, with traced ranks.
+rank, so one program serves all qualities: it solves the matrices of the images, batched over the
+images, with traced ranks.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def imf(
     )
 
     def files() -> Iterator[list[bytes]]:
+        matrices = _matrices(codec, batch, layout)
         for rank in ranks:
             with one_lapack_thread():
                 solved, has_failed = jax.device_get(
                     _solve(
-                        batch,
+                        matrices,
                         np.array(rank, np.int32),
                         IntegerBox(*np.array([limits.lower, limits.upper], np.float32)),
-                        layout=layout,
                         max_ranks=max_ranks,
                         num_iters=codec.num_iters,
                         init=codec.init,
@@ -73,10 +73,10 @@ def imf(
                 raise SolverError("the factorization of an image failed: its error is not finite")
             factors = [
                 [
-                    IntegerFactors(u[:, :r], v[:, :r], limits, limits, Scale())
+                    IntegerFactors(u[:m, :r], v[:, :r], limits, limits, Scale())
                     for u, v in zip(us, vs, strict=True)
                 ]
-                for (us, vs), r in zip(solved, rank, strict=True)
+                for (us, vs), r, (m, _) in zip(solved, rank, layout.matrix_shapes, strict=True)
             ]
             yield _files(codec, factors, layout)
 
@@ -94,11 +94,11 @@ def svd(
     def files() -> Iterator[list[bytes]]:
         # One decomposition serves all qualities; they keep different numbers of columns.
         with one_lapack_thread():
-            decomposed = jax.device_get(_decompose(batch, layout=layout))
+            decomposed = jax.device_get(_decompose(_matrices(codec, batch, layout)))
         for rank in ranks:
             factors = [
-                [quantize(u[:, :r], v[:, :r], codec.bits) for u, v in zip(us, vs, strict=True)]
-                for (us, vs), r in zip(decomposed, rank, strict=True)
+                [quantize(u[:m, :r], v[:, :r], codec.bits) for u, v in zip(us, vs, strict=True)]
+                for (us, vs), r, (m, _) in zip(decomposed, rank, layout.matrix_shapes, strict=True)
             ]
             yield _files(codec, factors, layout)
 
@@ -134,19 +134,23 @@ def _check_qualities(qualities: Any) -> list[float]:
     return checked
 
 
-@partial(jax.jit, static_argnames=("layout", "max_ranks", "num_iters", "init"))
+def _matrices(codec: _Paper, images: np.ndarray, layout: Layout) -> list[np.ndarray]:
+    """Return each matrix of the images as a batch, padded for the solver."""
+    of_images = (to_matrices(image, layout) for image in images)
+    return [codec.padded(np.stack(each)) for each in zip(*of_images, strict=True)]
+
+
+@partial(jax.jit, static_argnames=("max_ranks", "num_iters", "init"))
 def _solve(
-    images: Array,
+    batches: list[Array],
     ranks: Array,
     box: IntegerBox,
     *,
-    layout: Layout,
     max_ranks: tuple[int, ...],
     num_iters: int,
     init: str,
 ) -> tuple[list[tuple[Array, Array]], Array]:
     """Return U and V of each matrix, batched over the images, and which solves failed."""
-    batches = jax.vmap(partial(to_matrices, layout=layout))(images)
     found, failed = [], []
     for k, x in enumerate(batches):
         result = factorize(
@@ -164,11 +168,11 @@ def _solve(
     return found, jnp.stack(failed)
 
 
-@partial(jax.jit, static_argnames="layout")
-def _decompose(images: Array, *, layout: Layout) -> list[tuple[Array, Array]]:
+@jax.jit
+def _decompose(batches: list[Array]) -> list[tuple[Array, Array]]:
     """Return U S^(1/2) and V S^(1/2) of each matrix, batched over the images."""
     factors = []
-    for x in jax.vmap(partial(to_matrices, layout=layout))(images):
+    for x in batches:
         u, s, v = truncated_svd(x)
         root = jnp.sqrt(s)[..., None, :]
         factors.append((u * root, v * root))

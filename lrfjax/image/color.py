@@ -1,14 +1,13 @@
 """RGB and YCbCr (BT.601, full range, as in JFIF): a float forward and an integer inverse.
 
 The encoder may compute in floats. The decoder may not, since its pixels must be the same on every
-backend. So the inverse is fixed-point integer arithmetic.
+backend. So the inverse is fixed-point integer arithmetic. Both run on the host, in NumPy, so no
+size of image needs a compilation.
 """
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
 
 _FORWARD = np.array(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32
@@ -16,8 +15,11 @@ _FORWARD = np.array(
 _SHIFT = 16
 _R_CR, _G_CB, _G_CR, _B_CB = (round(c * 2**_SHIFT) for c in (1.402, -0.344136, -0.714136, 1.772))
 
+_ROWS = 16
+"""Rows that are converted at a time: their values stay in the cache."""
 
-def rgb_to_ycbcr(image: Array) -> Array:
+
+def rgb_to_ycbcr(image: np.ndarray) -> np.ndarray:
     """Convert RGB to YCbCr without rounding (JFIF 1.02, page 3).
 
     Args:
@@ -26,12 +28,13 @@ def rgb_to_ycbcr(image: Array) -> Array:
     Returns:
         Same shape, float32: Y in [0, 255], Cb and Cr in [0, 256) around 128.
     """
-    pixels = image.astype(jnp.float32)
-    rotated = jnp.matmul(pixels, _FORWARD.T, precision=lax.Precision.HIGHEST)
-    return rotated + jnp.broadcast_to(np.array([0, 128, 128], np.float32), rotated.shape)
+    red, green, blue = np.moveaxis(image.astype(np.float32), -1, 0)
+    # No matrix product: BLAS fuses multiplications and additions, but not on every machine.
+    planes = [r * red + g * green + b * blue for r, g, b in _FORWARD]
+    return np.stack([planes[0], planes[1] + np.float32(128), planes[2] + np.float32(128)], axis=-1)
 
 
-def ycbcr_to_rgb(y: Array, cb: Array, cr: Array) -> Array:
+def ycbcr_to_rgb(y: np.ndarray, cb: np.ndarray, cr: np.ndarray) -> np.ndarray:
     """Convert integer YCbCr planes to RGB, rounded and clipped.
 
     Coefficients have 16 fractional bits. So for chroma within [0, 255], a channel differs from the
@@ -45,16 +48,15 @@ def ycbcr_to_rgb(y: Array, cb: Array, cr: Array) -> Array:
     Returns:
         Shape (..., H, W, 3), uint8.
     """
-    blue, red = cb - 128, cr - 128
-    half = 1 << (_SHIFT - 1)
-    channels = [
-        y + ((_R_CR * red + half) >> _SHIFT),
-        y + ((_G_CB * blue + _G_CR * red + half) >> _SHIFT),
-        y + ((_B_CB * blue + half) >> _SHIFT),
-    ]
-    return to_uint8(jnp.stack(channels, axis=-1))
-
-
-def to_uint8(x: Array) -> Array:
-    """Clip an integer array to [0, 255] and return it as uint8."""
-    return jnp.clip(x, 0, 255).astype(jnp.uint8)
+    image = np.empty((*y.shape, 3), np.uint8)
+    height = y.shape[-2]
+    for top in range(0, height, _ROWS):
+        rows = (..., slice(top, top + _ROWS), slice(None))
+        blue, red = cb[rows] - 128, cr[rows] - 128
+        terms = _R_CR * red, _G_CB * blue + _G_CR * red, _B_CB * blue
+        for channel, term in enumerate(terms):
+            term += 1 << (_SHIFT - 1)
+            term >>= _SHIFT
+            term += y[rows]
+            image[(*rows, channel)] = np.clip(term, 0, 255, out=term)
+    return image

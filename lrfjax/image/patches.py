@@ -1,14 +1,13 @@
 """Padding to whole patches and the patch matrix: function/inverse pairs.
 
 A row of the patch matrix is one patch; the patches run row by row over the image. Within a row the
-channel varies slowest, then the row of pixels.
+channel varies slowest, then the row of pixels. All of it is NumPy on the host, so no size of image
+needs a compilation.
 """
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 
 def patch_grid(size: tuple[int, int], patch_size: tuple[int, int]) -> tuple[int, int]:
@@ -32,7 +31,7 @@ def padded_size(size: tuple[int, int], patch_size: tuple[int, int]) -> tuple[int
     return rows * patch_size[0], columns * patch_size[1]
 
 
-def pad(plane: Array, patch_size: tuple[int, int]) -> Array:
+def pad(plane: np.ndarray, patch_size: tuple[int, int]) -> np.ndarray:
     """Reflect a plane at its borders until whole patches fit.
 
     The padding is split evenly between both sides; an odd pixel goes to the end. A side shorter
@@ -51,11 +50,11 @@ def pad(plane: Array, patch_size: tuple[int, int]) -> Array:
         if length != size:
             before = (length - size) // 2
             index = np.pad(np.arange(size), (before, length - size - before), mode="reflect")
-            plane = jnp.take(plane, index, axis=axis)
+            plane = np.take(plane, index, axis=axis)
     return plane
 
 
-def unpad(plane: Array, size: tuple[int, int]) -> Array:
+def unpad(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Cut the padding off again: the inverse of ``pad``.
 
     Args:
@@ -69,7 +68,7 @@ def unpad(plane: Array, size: tuple[int, int]) -> Array:
     return plane[..., top : top + size[0], left : left + size[1]]
 
 
-def patchify(planes: Array, patch_size: tuple[int, int]) -> Array:
+def patchify(planes: np.ndarray, patch_size: tuple[int, int]) -> np.ndarray:
     """Return the patch matrix of one or more planes.
 
     Args:
@@ -85,7 +84,9 @@ def patchify(planes: Array, patch_size: tuple[int, int]) -> Array:
     return blocks.transpose(1, 3, 0, 2, 4).reshape(-1, channels * p * q)
 
 
-def unpatchify(matrix: Array, shape: tuple[int, int, int], patch_size: tuple[int, int]) -> Array:
+def unpatchify(
+    matrix: np.ndarray, shape: tuple[int, int, int], patch_size: tuple[int, int]
+) -> np.ndarray:
     """Put the patches back: the inverse of ``patchify``.
 
     Args:

@@ -1,16 +1,15 @@
 """Resample a plane by any factor: by area, by nearest neighbours, and linearly.
 
 The input pixels of an output pixel and their weights depend only on the sizes. They are tabulated
-on the host, so the device does gathers and sums at a cost linear in the number of pixels.
+once, and the cost is linear in the number of pixels. All of it is NumPy on the host, so no size of
+image needs a compilation.
 """
 
 from __future__ import annotations
 
 import functools
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
 
 
 def scaled_size(size: int, factor: float) -> int:
@@ -36,13 +35,14 @@ def _area_taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray]:
     return index, weight.astype(np.float32)
 
 
-def _take(plane: Array, index: np.ndarray, axis: int) -> Array:
-    """Return the entries at an index, by a slice instead of a gather if its steps are equal."""
+def _take(plane: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
+    """Return the entries at an index; a view if its steps are equal."""
     step = int(index[1] - index[0]) if len(index) > 1 else 1
     if step > 0 and np.all(np.diff(index) == step):
-        first, last = int(index[0]), int(index[-1])
-        return lax.slice_in_dim(plane, first, last + 1, step, axis % plane.ndim)
-    return jnp.take(plane, index, axis=axis)
+        where: list[slice] = [slice(None)] * plane.ndim
+        where[axis] = slice(int(index[0]), int(index[-1]) + 1, step)
+        return plane[tuple(where)]
+    return np.take(plane, index, axis=axis)
 
 
 def _along(values: np.ndarray, axis: int, ndim: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def _along(values: np.ndarray, axis: int, ndim: int) -> np.ndarray:
     return values.reshape(shape)
 
 
-def downsample(plane: Array, size: tuple[int, int]) -> Array:
+def downsample(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Average a plane over the area under each output pixel.
 
     Pixels that an edge cuts count by their covered part. For an integer ratio of the sizes, the
@@ -75,7 +75,7 @@ def downsample(plane: Array, size: tuple[int, int]) -> Array:
     return plane
 
 
-def upsample(plane: Array, size: tuple[int, int]) -> Array:
+def upsample(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Repeat the nearest pixel: output i takes input floor((2 i + 1) n_in / (2 n_out)).
 
     Args:
@@ -85,13 +85,15 @@ def upsample(plane: Array, size: tuple[int, int]) -> Array:
     Returns:
         Shape (..., height, width), same dtype.
     """
-    for axis, length in zip((-2, -1), size, strict=True):
-        index = (2 * np.arange(length) + 1) * plane.shape[axis] // (2 * length)
-        plane = jnp.take(plane, index, axis=axis)
+    # The long axis last: rows are copied as a whole.
+    for axis, length in ((-1, size[1]), (-2, size[0])):
+        if length != plane.shape[axis]:
+            index = (2 * np.arange(length) + 1) * plane.shape[axis] // (2 * length)
+            plane = np.take(plane, index, axis=axis)
     return plane
 
 
-def interpolate(plane: Array, size: tuple[int, int]) -> Array:
+def interpolate(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Interpolate linearly between the centres of pixels, in integers.
 
     Output i lies at (2 i + 1) n_in / (2 n_out) - 1/2, rounded down to 1/64 of an input pixel.
@@ -107,11 +109,13 @@ def interpolate(plane: Array, size: tuple[int, int]) -> Array:
     """
     for axis, length in zip((-2, -1), size, strict=True):
         size_in = plane.shape[axis]
+        if length == size_in:
+            continue
         place = 64 * ((2 * np.arange(length) + 1) * size_in - length) // (2 * length)
         place = np.clip(place, 0, 64 * (size_in - 1))
         first = place // 64
         share = _along(place % 64, axis, plane.ndim).astype(np.int32)
-        low = jnp.take(plane, first, axis=axis)
-        high = jnp.take(plane, np.minimum(first + 1, size_in - 1), axis=axis)
+        low = np.take(plane, first, axis=axis)
+        high = np.take(plane, np.minimum(first + 1, size_in - 1), axis=axis)
         plane = (low * (64 - share) + high * share + 32) >> 6
     return plane
