@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,7 +31,7 @@ def measure(options: argparse.Namespace) -> Rows:
     """Return a row for each rank, and draw the picture of one of them."""
     size = 64 if options.quick else 256
     luma = sample_image()[40 : 40 + size, 150 : 150 + size, 1].astype(np.float32)
-    x = np.asarray(patchify(jnp.asarray(luma[None]), (SIDE, SIDE)))
+    x = patchify(luma[None], (SIDE, SIDE))
     rows = []
     for rank in (RANK,) if options.quick else (1, 2, RANK, 8, 16):
         result = lrfjax.imf(x, rank)
@@ -59,8 +58,8 @@ def draw(luma: np.ndarray, factors: lrfjax.Factors) -> Figure:
     widths = [rank, 0.6, *[1] * rank, 0.6, rank]
     figure = plt.figure(figsize=(11.5, 3.9), layout="constrained")
     grid = figure.add_gridspec(2, len(widths), width_ratios=widths, height_ratios=(1, 1))
-    fit = jnp.asarray(lrfjax.reconstruct(factors))
-    whole = np.asarray(unpatchify(fit, (1, height, width), (SIDE, SIDE)))[0]
+    fit = np.asarray(lrfjax.reconstruct(factors))
+    whole = unpatchify(fit, (1, height, width), (SIDE, SIDE))[0]
     m, n = fit.shape
     _show(figure.add_subplot(grid[:, 0]), luma, f"X, {m} patches of {n} pixels", (0, 255))
     _sign(figure.add_subplot(grid[:, 1]), "≈")

@@ -130,6 +130,7 @@ SUITE = (
     Entry("codec_speed", "Speed of the codec", "codec_speed"),
     Entry("paper_codec", "Speed of the paper's codec", "paper_codec"),
     Entry("codec_memory", "Memory of the codec", "codec_memory"),
+    Entry("many_sizes", "Many sizes in one process", "many_sizes"),
     Entry("large_images", "Large images", "large_images"),
 )
 """In the order of the page and of a run."""
