@@ -10,14 +10,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from lrfjax.codec.atoms import PATCH_SIZE
 from lrfjax.codec.dictionaries import TRANSFORM_BITS
 from lrfjax.image.deblock import deblock
+
+A = TypeVar("A", np.ndarray, Array)
 
 COLOR_BITS = 12
 MID_GRAY = 128
@@ -149,8 +151,8 @@ LARGEST_LEVEL = 512
 """Planes are clipped to this magnitude. Images stay far below it; hostile files may not."""
 
 
-def scale_products(products: Array, steps: Array, depth: int) -> Array:
-    """Return planes in gray levels with ``FRACTION_BITS``, rounded.
+def scale_products(products: A, steps: A, depth: int) -> A:
+    """Return planes in gray levels with ``FRACTION_BITS``, rounded; arrays of NumPy or JAX.
 
     Args:
         products: shape (planes, ...), int32, U V^T, where columns of V have norms of about 2^14.
@@ -163,7 +165,7 @@ def scale_products(products: Array, steps: Array, depth: int) -> Array:
     steps = steps.reshape(-1, *[1] * (products.ndim - 1))
     # Clipping before the product keeps it from overflowing and does not change the result.
     limit = (LARGEST_LEVEL << (2 * TRANSFORM_BITS + STEP_BITS)) // steps
-    scaled = jnp.clip(products, -limit, limit) * steps
+    scaled = products.clip(-limit, limit) * steps
     shift = 2 * TRANSFORM_BITS + STEP_BITS - FRACTION_BITS[depth]
     return (scaled + (1 << (shift - 1))) >> shift
 
