@@ -1,4 +1,4 @@
-"""What each part of the DCT dictionary codec is worth: BD-rates with parts left out.
+"""What each part of the codecs is worth: BD-rates with parts left out.
 
 python -m benchmarks.codec_ablation --data KODAK
 """
@@ -18,7 +18,9 @@ from tqdm import tqdm
 import lrfjax
 from benchmarks.harness import Benchmark, Row, Rows, group, run
 from benchmarks.report import images
-from lrfjax.codec import dictionary_encode, tiles
+from lrfjax.codec import basis_fit, basis_solvers, dictionary_encode, tiles
+from lrfjax.codec.atoms import ATOMS
+from lrfjax.codec.basis import Basis
 from lrfjax.codec.entropy import magnitudes
 from lrfjax.evaluation.page import table
 from lrfjax.evaluation.paired import Difference
@@ -27,15 +29,17 @@ from lrfjax.evaluation.report import difference_cell
 
 ABOUT = """\
 BD-rates against Pillow's JPEG in percent: PSNR over RGB, log-rate over PSNR by PCHIP, 0.1 to
-1.5 bpp, means over the images. Each row changes one thing of `DCTCodec(effort=2)`, so the
-rows do not add up. The last column has the difference from the default, image by image, in
-percentage points: the mean with its standard error, and in brackets the number of images on which
-the variant needs fewer bits. Positive numbers mean more bits."""
+1.5 bpp, means over the images. Each row changes one thing of `DCTCodec(effort=2)` or, from the row
+of IMF on, of `IMFCodec()`, so the rows do not add up. The last column has the difference from the
+default, image by image, in percentage points: the mean with its standard error, and in brackets the
+number of images on which the variant needs fewer bits. Positive
+numbers mean more bits."""
 
 RATES = (0.1, 1.5)
 QUALITIES = (8, 15, 23, 31, 39, 46, 54, 60)
 JPEG_QUALITIES = (1, 4, 8, 12, 18, 25, 35, 50, 65, 78, 86, 92)
 DEFAULT = "effort 2 (default)"
+LEARNED = "IMF"
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,16 @@ class Variant:
     """The codec with one thing changed.
 
     Attributes:
-        settings: arguments of ``dct_encode``.
+        settings: arguments of ``encode``.
         change: returns a context in which a part of the encoder is replaced.
+        encode: the codec.
+        of: name of the variant without the change.
     """
 
     settings: dict[str, Any]
     change: Callable[[], AbstractContextManager[Any]] = nullcontext
+    encode: Callable[..., bytes] = lrfjax.dct_encode
+    of: str = DEFAULT
 
 
 def round_with_dead_zone(
@@ -63,6 +71,18 @@ def round_with_dead_zone(
     values = np.floor(targets + 0.34).astype(np.int32) * (classes >= skip)
     values = np.minimum(values, magnitudes.MAX_ENTRY)
     return values, 0.0, float(np.sum(values * (2 * targets - values)))
+
+
+def step_within_planes(x: np.ndarray, u: np.ndarray, basis: Basis, lagrangian: float) -> Basis:
+    """Replace ``basis_solvers.rate_step``: columns of V stay within their plane."""
+    count = len(ATOMS)
+    stored = basis.stored.copy()
+    for plane in range(basis.planes):
+        rows = slice(plane * count, (plane + 1) * count)
+        one = slice(plane, plane + 1)
+        own = Basis(basis.stored[rows, rows], 1, basis.unit_bits)
+        stored[rows, rows] = basis_solvers.rate_step(x[one], u[one], own, lagrangian).stored
+    return Basis(stored, basis.planes, basis.unit_bits)
 
 
 # The encoder has no settings for these parts. ``patch.object`` raises if a name is gone, and
@@ -82,6 +102,16 @@ VARIANTS = {
     ),
     "YCbCr instead of rotated": Variant({"effort": 2, "color_space": "YCbCr"}),
     "RGB instead of rotated": Variant({"effort": 2, "color_space": "RGB"}),
+    LEARNED: Variant({}, encode=lrfjax.imf_encode),
+    "IMF, V stays the dictionary": Variant({"num_iters": 0}, encode=lrfjax.imf_encode),
+    "IMF, twice the alternations": Variant({"num_iters": 6}, encode=lrfjax.imf_encode),
+    "IMF, V within the planes": Variant(
+        {},
+        lambda: mock.patch.object(basis_fit, "rate_step", step_within_planes),
+        lrfjax.imf_encode,
+        LEARNED,
+    ),
+    "SVD": Variant({}, encode=lrfjax.svd_encode),
 }
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -110,12 +140,12 @@ def measure(options: argparse.Namespace) -> Rows:
                 bar.set_postfix_str(f"{path.stem}, {name}")
                 with variant.change():
                     encoded[name] = [
-                        lrfjax.dct_encode(image, quality=q, **variant.settings) for q in qualities
+                        variant.encode(image, quality=q, **variant.settings) for q in qualities
                     ]
                 is_patched = variant.change is not nullcontext
-                if is_patched and encoded[name] == encoded.get(DEFAULT):
+                if is_patched and encoded[name] == encoded.get(variant.of):
                     raise SystemExit(f"{path.name}: {name!r} changed nothing in any file")
-                curve = part(image, encoded[name], lrfjax.dct_decode)
+                curve = part(image, encoded[name], lrfjax.decode)
                 rows.append(
                     {
                         "image": path.stem,

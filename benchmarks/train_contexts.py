@@ -23,7 +23,6 @@ from scipy.optimize import nnls
 from tqdm import tqdm
 
 import lrfjax
-from lrfjax.codec import learned_encode
 from lrfjax.codec.atoms import ATOMS, BANDS
 from lrfjax.codec.codec import Rate
 from lrfjax.codec.dictionaries import analyze, choose
@@ -47,11 +46,8 @@ from lrfjax.codec.rate_control import LAGRANGIAN
 from lrfjax.image.reading import read_image
 
 CROP = 24
-FACTOR_SETTINGS: tuple[dict[str, Any], ...] = (
-    *({"quality": q} for q in (3, 8, 20, 40)),
-    *({"method": m} for m in ("svd", "imf", "nmf")),
-)
-"""What the contexts of learned factors are trained on: the published codec, and the default way."""
+FACTOR_QUALITIES = (3, 8, 20, 40)
+"""Qualities of the published codec whose factors its contexts are trained on."""
 
 STEPS_IN_GRAY = (6.0, 150.0)
 BIAS = 2.0
@@ -208,28 +204,19 @@ def use(arrays: dict[str, np.ndarray]) -> None:
     trained._arrays = lambda: arrays  # type: ignore[assignment]
 
 
-def learned_factors(images: list[np.ndarray], rng: np.random.Generator) -> list[list[Any]]:
-    """Return for U and V the grids and factors of learned codecs at random settings."""
+def learned_factors(images: list[np.ndarray]) -> list[list[Any]]:
+    """Return for U and V the grids and factors of the published codec."""
     found: list[list[Any]] = [[], []]
     for image in tqdm(images, desc="learned factors"):
-        for settings in FACTOR_SETTINGS:
-            if "quality" in settings:
-                layout = PaperIMFCodec().layout(image.shape)
-                ranks = resolve_ranks(layout, Rate(quality=settings["quality"]))
-                for x, rank, grids in zip(
-                    to_matrices(image, layout=layout), ranks, layout.factor_grids, strict=True
-                ):
-                    parts = lrfjax.imf(x, rank, num_iters=10, record=()).factors
-                    for kind, part in enumerate((parts.u, parts.v)):
-                        found[kind].append((grids[kind], np.asarray(part).astype(np.int32)))
-                continue
-            encoder = learned_encode.ImageEncoder(image, settings["method"], (8, 8), None, 10)
-            for plane, step in enumerate([draw_step(rng)] * 3):
-                v, u, _ = encoder._factorize(plane, encoder._plan(plane, step))
-                u = np.sign(u) * np.floor(np.abs(u) + 0.36)
-                for kind, part in enumerate((u.astype(np.int32), v)):
-                    grid = (encoder.layout.patch_grid, (8, 8))[kind]
-                    found[kind].append((grid, part))
+        for quality in FACTOR_QUALITIES:
+            layout = PaperIMFCodec().layout(image.shape)
+            ranks = resolve_ranks(layout, Rate(quality=quality))
+            for x, rank, grids in zip(
+                to_matrices(image, layout=layout), ranks, layout.factor_grids, strict=True
+            ):
+                parts = lrfjax.imf(x, rank, num_iters=10, record=()).factors
+                for kind, part in enumerate((parts.u, parts.v)):
+                    found[kind].append((grids[kind], np.asarray(part).astype(np.int32)))
     return found
 
 
@@ -315,7 +302,7 @@ def main() -> None:
     if options.factors:
         arrays = dict(np.load(options.factors))
         use(arrays)
-        arrays |= train_factors(learned_factors(images, rng))
+        arrays |= train_factors(learned_factors(images))
         np.savez_compressed(options.out, **arrays)
         return
     if options.weights:

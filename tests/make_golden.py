@@ -8,6 +8,7 @@ import argparse
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +58,21 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-def in_tiles(patches: int, image: np.ndarray, **params: object) -> bytes:
+def repeated_pattern() -> np.ndarray:
+    """Return patches that are one pattern times a number each: an image of rank one."""
+    rng = np.random.default_rng(3)
+    pattern = np.kron(rng.normal(size=(4, 4)), np.ones((4, 4)))
+    sizes = 25 * rng.normal(size=(6, 8))
+    return np.clip(128 + np.kron(sizes, pattern), 0, 255).astype(np.uint8)
+
+
+def in_tiles(
+    patches: int, image: np.ndarray, encode: Callable[..., bytes] = DCT, **params: object
+) -> bytes:
     """Encode with tiles of so many patches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "PATCHES_PER_TILE", patches)
-        return DCT(image, **params)
+        return encode(image, **params)
 
 
 FILES = {
@@ -91,7 +102,9 @@ FILES = {
         with_alpha(crop(17, 23)), quality=30, icc_profile=b"profile" * 9, exif=b"Exif\0\0II*\0"
     ),
     "imf_gray": lambda: IMF(gray(24, 40), quality=35),
-    "imf_rgb": lambda: IMF(crop(24, 40), quality=25),
+    "imf_rgb": lambda: IMF(drawing(64, 48), quality=40),
+    "imf_rgb16": lambda: IMF(deep(crop(64, 48)), quality=45),
+    "imf_tiles": lambda: in_tiles(3, crop(64, 48), IMF, quality=40),
     "svd_rgb": lambda: SVD(crop(24, 40), quality=40),
     "svd_rgb16": lambda: SVD(deep(crop(24, 40)), quality=30),
     "svd_rgba": lambda: SVD(with_alpha(crop(17, 23)), quality=30),

@@ -72,23 +72,25 @@ def _size(rng: Rng, chunks: Chunks, others: Chunks) -> None:
     """Claim another image, mostly one that a decoder accepts, with the same factors or none."""
     kind = chunks[0].parts[:1]
     parts = list(chunks[0].parts)
-    place = 1 if kind == (bytes([container.DICTIONARY]),) else 5
+    starts = {bytes([container.DICTIONARY]): 1, bytes([container.BASIS]): 2}
+    place = starts.get(b"".join(kind), 5)
+    in_tiles = place < 5
     if len(parts) < place + 3:
         return
     height = int(rng.choice(_SIDES))
     width = int(rng.choice([n for n in _SIDES if n * height <= 100_000] or [1]))
     sides = (height, width) if rng.random() < 0.5 else (width, height)
     parts[place : place + 2] = map(varint, sides)
-    if place == 1:
+    if in_tiles:
         # One tile, which the file has.
-        parts[3] = varint(-(-sides[0] // 16))
+        parts[place + 2] = varint(-(-sides[0] // 16))
     elif rng.random() < 0.5:
         # A rank, most of all; numbers in the wrong place are refused.
         parts[int(rng.integers(7, len(parts)))] = varint(min(*sides, 64))
     chunks[0] = replace(chunks[0], parts=tuple(parts))
     if rng.random() < 0.3:
         for i, chunk in enumerate(chunks[1:], 1):
-            keep = 8 if place == 1 else 0
+            keep = 8 if in_tiles else 0
             chunks[i] = replace(
                 chunk, parts=chunk.parts[:keep] if chunk.tag == b"F" else chunk.parts
             )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from lrfjax.codec import container
 from lrfjax.codec.chunks import Reader, read_chunks, varint
 from lrfjax.codec.entropy import deflate
+from lrfjax.codec.learned_header import LearnedHeader
+from lrfjax.codec.tiled_headers import TiledHeader
 from lrfjax.errors import FormatError
 
 
@@ -66,14 +68,16 @@ def parse(data: bytes) -> Chunks:
     header = container.read_header(recorder, len(data) << 16)
     chunks = [Chunk(b"H", _cut(head, recorder.ends))]
     for tag, body in rest:
-        if tag != b"F":
+        if tag == b"V":
+            ends = [1, *range(2, len(body), 4), len(body)]
+        elif tag != b"F":
             ends = [len(body)]
-        elif isinstance(header, container.LearnedHeader) and header.entropy == "deflate":
+        elif isinstance(header, LearnedHeader) and header.entropy == "deflate":
             ends = _streams(body, header)
         else:
             # Words of symbols end the body; before them come the numbers of a tile.
             start = len(body) % 4
-            if isinstance(header, container.DictionaryHeader):
+            if isinstance(header, TiledHeader):
                 start = len(header.finish.steps) + 5
             ends = [*range(1, start), *range(start, len(body), 4), len(body)]
         chunks.append(Chunk(tag, _cut(body, ends)))
@@ -84,7 +88,7 @@ def _cut(body: bytes, ends: list[int]) -> tuple[bytes, ...]:
     return tuple(body[a:b] for a, b in zip([0, *ends], ends, strict=False))
 
 
-def _streams(body: bytes, header: container.LearnedHeader) -> list[int]:
+def _streams(body: bytes, header: LearnedHeader) -> list[int]:
     ends = [0]
     for shape, m in zip(header.layout.matrix_shapes, header.matrices, strict=True):
         for length, limits in zip(shape, (m.range_u, m.range_v), strict=True):

@@ -6,11 +6,12 @@ the docstrings and the description of the format say.
 
 import numpy as np
 
-from lrfjax.codec.container import DictionaryHeader, Finish
 from lrfjax.codec.decode import Contents
 from lrfjax.codec.dictionaries import dictionary
+from lrfjax.codec.header_parts import Finish
 from lrfjax.codec.layout import Layout
 from lrfjax.codec.quantize import IntegerFactors
+from lrfjax.codec.tiled_headers import BasisHeader, DictionaryHeader
 
 FRACTION_BITS = {8: 4, 16: 8}
 
@@ -21,15 +22,9 @@ def render(contents: Contents) -> np.ndarray:
     if isinstance(header, DictionaryHeader):
         planes = _dictionary_planes(contents)
         pixels = _finish(planes, header.finish, header.size, (16, 16))
-    elif header.finish is not None:
-        layout = header.layout
-        bits = FRACTION_BITS[header.finish.depth]
-        planes = []
-        for f, m in zip(contents.factors, header.matrices, strict=True):
-            level = _scaled_product(f) - (m.offset << bits)
-            level = np.clip(level, -(512 << bits), 512 << bits)
-            planes.append(_unpatch(level, 1, layout.size, layout.patch_size, centred=False)[0])
-        pixels = _finish(planes, header.finish, layout.size, layout.patch_size)
+    elif isinstance(header, BasisHeader):
+        planes = _basis_planes(contents)
+        pixels = _finish(planes, header.finish, header.size, (16, 16))
     else:
         pixels = _classic(contents.factors, header.layout)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
@@ -63,6 +58,42 @@ def _dictionary_planes(contents: Contents) -> list[np.ndarray]:
                 product = np.clip(product, -(2**27 // step), 2**27 // step)
                 # Norms of columns of V are 2^14, steps have four fractional bits.
                 level = _shifted(product * step, 18 - bits).reshape(16, 16)
+                row, column = divmod(first + patch, columns)
+                plane[16 * row : 16 * row + 16, 16 * column : 16 * column + 16] = level
+        first += len(kinds)
+    return planes
+
+
+def _basis_planes(contents: Contents) -> list[np.ndarray]:
+    """Return the planes like ``_dictionary_planes``, with the columns of V one by one."""
+    header = contents.header
+    finish = header.finish
+    bits = FRACTION_BITS[finish.depth]
+    rows, columns = (-(-n // 16) for n in header.size)
+    count = len(finish.steps)
+    planes = [np.zeros((16 * rows, 16 * columns), np.int64) for _ in finish.steps]
+    atoms = [dictionary(kind).astype(np.int64) for kind in range(4)]
+    deviations, shift = contents.basis.deviations, contents.basis.unit_bits
+    first = 0
+    for tile, kinds in enumerate(contents.kinds):
+        # The last plane has the columns of U of all planes.
+        u = contents.factors[count * (tile + 1) - 1].u.astype(np.int64)
+        rank = u.shape[1] // count
+        for q, (plane, step) in enumerate(zip(planes, finish.steps, strict=True)):
+            for patch, kind in enumerate(kinds):
+                product = np.zeros(256, np.int64)
+                for column in np.flatnonzero(u[patch]):
+                    p, atom = divmod(int(column), rank)
+                    own = deviations[256 * q : 256 * q + 256, 256 * p + atom].astype(np.int64)
+                    v = _shifted(atoms[kind] @ own, shift)
+                    if p == q:
+                        v = v + atoms[kind][:, atom]
+                    if header.method == "nmf":
+                        v = np.maximum(v, 0)
+                    product += u[patch, column] * v
+                product = np.clip(product, -(2**27 // step), 2**27 // step)
+                level = _shifted(product * step, 18 - bits) - (header.offsets[q] << bits)
+                level = np.clip(level, -(512 << bits), 512 << bits).reshape(16, 16)
                 row, column = divmod(first + patch, columns)
                 plane[16 * row : 16 * row + 16, 16 * column : 16 * column + 16] = level
         first += len(kinds)
@@ -120,18 +151,14 @@ def _unpatch(
     channels: int,
     size: tuple[int, int],
     patch: tuple[int, int],
-    *,
-    centred: bool,
 ) -> list[np.ndarray]:
-    """Return planes whose patches are the rows of a matrix; cropped if they were ``centred``."""
+    """Return planes whose patches are the rows of a matrix, without their padding."""
     p, q = patch
     rows, columns = -(-size[0] // p), -(-size[1] // q)
     out = np.zeros((channels, rows * p, columns * q), np.int64)
     for m, line in enumerate(matrix):
         i, j = divmod(m, columns)
         out[:, i * p : i * p + p, j * q : j * q + q] = line.reshape(channels, p, q)
-    if not centred:
-        return list(out)
     top, left = (rows * p - size[0]) // 2, (columns * q - size[1]) // 2
     return list(out[:, top : top + size[0], left : left + size[1]])
 
@@ -145,7 +172,7 @@ def _classic(factors: list[IntegerFactors], layout: Layout) -> np.ndarray:
             planes.append(x)
         else:
             channels = f.v.shape[0] // (layout.patch_size[0] * layout.patch_size[1])
-            planes += _unpatch(x, channels, size, layout.patch_size, centred=True)
+            planes += _unpatch(x, channels, size, layout.patch_size)
     if layout.color_space == "YCbCr":
         enlarge = _interpolated if layout.upsampling == "linear" else _nearest
         y, cb, cr = (

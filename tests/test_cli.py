@@ -51,7 +51,7 @@ def _names(folder):
     ("method", "options", "settings", "words"),
     [
         ("dct", ["--quality", "30"], {"quality": 30}, ["V is a dictionary", "columns 1-2"]),
-        ("svd", ["--quality", "20"], {"quality": 20}, ["V is learned", "8 x 8", "V 2"]),
+        ("svd", ["--quality", "20"], {"quality": 20}, ["V is learned", "16 x 16", "V 0"]),
         (
             "imf-paper",
             ["--rank", "6", "--set", "entropy=context", "--set=bounds=(-9, 7)"],

@@ -11,7 +11,7 @@ from scipy.interpolate import PchipInterpolator
 import lrfjax
 from lrfjax.codec.accounting import account
 from lrfjax.codec.atoms import BANDS
-from lrfjax.codec.container import DictionaryHeader
+from lrfjax.codec.tiled_headers import DictionaryHeader, TiledHeader
 from lrfjax.evaluation import compare
 from lrfjax.evaluation.describe import describe
 from lrfjax.evaluation.rate_distortion import rising_part
@@ -221,14 +221,17 @@ def test_the_bits_of_a_file_are_accounted_for(photo, encode, settings):
     assert np.isclose(shares + found.choices + found.rest, 8 * contents.sizes["factors"])
     # Counts, the means of columns' places, and words at the ends are little.
     assert -64 < found.rest < 250
-    assert (found.choices > 0) == bool(contents.kinds)
-    if isinstance(contents.header, DictionaryHeader):
+    assert (found.choices > 0) == any(len(np.unique(kinds)) > 1 for kinds in contents.kinds)
+    if isinstance(contents.header, TiledHeader):
         for plane, f in enumerate(contents.factors):
-            bands = [s for s in found.shares if s.matrix == plane]
+            bands = [s for s in found.shares if (s.matrix, s.factor) == (plane, "U")]
             assert [s.columns for s in bands] == list(BANDS)
+            # With V in the file, U has the columns of all planes up to this one.
+            blocks = 1 if isinstance(contents.header, DictionaryHeader) else plane + 1
+            own = np.split(f.u, blocks, axis=1)[-1]
             for share in bands[1:]:
                 # A band with an entry takes bits, at least one for each sign.
-                signs = np.count_nonzero(f.u[:, slice(*share.columns)])
+                signs = np.count_nonzero(own[:, slice(*share.columns)])
                 assert share.bits >= signs
                 assert (share.bits > 0) or not signs
     else:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec import container, dictionaries, planes, tiles
+from lrfjax.codec import dictionaries, planes, tiles
 from lrfjax.codec.atoms import BANDS
-from lrfjax.codec.container import Finish
 from lrfjax.codec.entropy import ans
+from lrfjax.codec.header_parts import MAX_STEP, Finish
 from tests import reference_decoder
 from tests.make_golden import FILES, checksum, read, sums
 
@@ -126,7 +126,7 @@ def test_products_with_dictionaries_are_exact(seed, largest):
     rng = np.random.default_rng(seed)
     u = rng.integers(-largest, largest + 1, (3, 6, BANDS[2][1])).astype(np.int16)
     kinds = rng.integers(0, 4, 6).astype(np.int32)
-    steps = rng.integers(1, container.MAX_STEP + 1, 3).astype(np.int32)
+    steps = rng.integers(1, MAX_STEP + 1, 3).astype(np.int32)
     patches = tiles.reconstruct_tile(u, kinds, steps, 16)
     for plane, m in itertools.product(range(3), range(6)):
         v = dictionaries.dictionary(kinds[m])[:, : u.shape[2]].astype(np.int64)
@@ -140,7 +140,7 @@ def test_products_with_dictionaries_are_exact(seed, largest):
     seed=st.integers(0, 2**16),
     depth=st.sampled_from([8, 16]),
     deblocking=st.sampled_from([0, 1, 19, 255]),
-    step=st.sampled_from([1, 16, 300, container.MAX_STEP]),
+    step=st.sampled_from([1, 16, 300, MAX_STEP]),
     size=st.sampled_from([1.0, 20.0, 2.0**18]),
     grid=st.sampled_from([(1, 1), (1, 4), (3, 1), (2, 3)]),
 )

@@ -12,12 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec import container, learned_decode, tiles
+from lrfjax.codec import container, learned_body, learned_header, tiles
 from lrfjax.codec.accounting import account
 from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
 from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
-from lrfjax.codec.entropy import ans, deflate, dictionary_coder, factor_coder, magnitudes, trained
+from lrfjax.codec.entropy import (
+    ans,
+    deflate,
+    dictionary_coder,
+    factor_coder,
+    magnitudes,
+    trained,
+)
+from lrfjax.codec.header_parts import MAX_STEP, Finish
+from lrfjax.codec.tiled_headers import DictionaryHeader
 from lrfjax.evaluation.describe import describe
 from tests import fuzzing, parts
 from tests.make_golden import FILES, read
@@ -47,7 +56,7 @@ def headed(name, *parts):
 # Headers as lists of their numbers, as bytes, and beside each what it must not be.
 NO_PLANES = [b"\0", b"\2", b"\4", b"\xff"]
 NO_DEPTH = [b"\0", b"\1", b"\x0c", b"\x20", b"\xff"]
-NO_STEP = [varint(0), varint(container.MAX_STEP + 1), varint(HUGE), b"\xff" * 6]
+NO_STEP = [varint(0), varint(MAX_STEP + 1), varint(HUGE), b"\xff" * 6]
 NO_COLOR = [varint(24579), signed_varint(-(2**29)), varint(HUGE)]
 NO_SIDE = [varint(0), varint(HUGE), varint(2**27), b"\xff\xff\xff\xff\x7f", b"\x80" * 9 + b"\1"]
 
@@ -66,42 +75,47 @@ def finish(planes):
 def dictionary_header(planes):
     no_rows = [varint(n) for n in (0, 3, 4, 2**20, HUGE)]
     size = [(varint(24), NO_SIDE), (varint(40), NO_SIDE)]
-    return [(b"\0", [b"\2", b"\x80", b"\xff"]), *size, (varint(2), no_rows), *finish(planes)]
+    return [(b"\0", [b"\3", b"\x80", b"\xff"]), *size, (varint(2), no_rows), *finish(planes)]
 
 
-def learned_header(space, patch=8):
+def basis_header(planes, method):
+    no_method = [b"\3", b"\x80", b"\xff"]
+    offsets = [(signed_varint(200), [signed_varint(257), varint(HUGE)])] * planes
+    kind = [(b"\2", [b"\3", b"\x80"]), (bytes([method]), no_method)]
+    return [*kind, *dictionary_header(planes)[1:], *(offsets if method == 2 else [])]
+
+
+def stored_header(space, patch=8):
     no_choice = [b"\3", b"\4", b"\x80", b"\xff"]
     no_patch = [varint(n) for n in (0, 1025, 2**16, HUGE)]
     no_chroma = [varint(n) for n in (0, 41, HUGE)]
     no_rank = [varint(n) for n in (0, 500, 4097, HUGE)]
     no_scale = [varint(0), varint(2**30), varint(HUGE)]
-    matrices = {"gray": 1, "RGB": 1, "YCbCr": 3, "rotated": 3}[space]
+    matrices = {"gray": 1, "RGB": 1, "YCbCr": 3}[space]
     chroma = [(varint(12), no_chroma), (varint(20), no_chroma), (b"\1", no_choice)]
     return [
-        (b"\1", [b"\2", b"\x80", b"\xff"]),
+        (b"\1", [b"\3", b"\x80", b"\xff"]),
         (b"\0", no_choice),
         (b"\1", no_choice),
-        (bytes([container.COLOR_SPACES.index(space)]), [b"\4", b"\x80", b"\xff"]),
+        (bytes([learned_header.COLOR_SPACES.index(space)]), [b"\3", b"\x80", b"\xff"]),
         (b"\1", [b"\4", b"\5", b"\x80", b"\xff"]),
         (varint(24), NO_SIDE),
         (varint(40), NO_SIDE),
         *(chroma if space == "YCbCr" else []),
         *[(varint(patch), no_patch)] * 2,
-        *(finish(3) if space == "rotated" else []),
         *[(varint(2), no_rank)] * matrices,
         (varint(200), [varint(2**16), varint(HUGE)]),
         (signed_varint(-100), [signed_varint(-(2**25) - 1), signed_varint(2**25), varint(HUGE)]),
         *[(varint(3), no_scale), (b"\4", [b"\x1f", b"\x20", b"\x40", b"\xff"])] * matrices,
-        *([(signed_varint(-5), [signed_varint(513), varint(HUGE)])] * 3)[
-            : 3 * (space == "rotated")
-        ],
     ]
 
 
 TEMPLATES = [
     dictionary_header(1),
     dictionary_header(3),
-    *map(learned_header, ("gray", "RGB", "YCbCr", "rotated")),
+    basis_header(1, 2),
+    basis_header(3, 0),
+    *map(stored_header, ("gray", "RGB", "YCbCr")),
 ]
 
 
@@ -143,7 +157,7 @@ def test_a_thousand_hostile_headers_are_refused_with_little_work():
 @pytest.mark.parametrize("name", ["dct_rgb", "svd_rgb", "imf_linear", "imf_paper"])
 def test_huge_claims_are_refused_before_anything_is_allocated(name):
     body = chunks_of(name)[0][1]
-    at = 1 if name.startswith("dct") else 5
+    at = (1, 5, 2)[body[0]]
     start = Reader(body, at)
     size = start.varint("height"), start.varint("width")
     for height, width in ((HUGE, HUGE), (1, 89_478_486), (9460, 9460), (HUGE, 1)):
@@ -159,10 +173,10 @@ def test_huge_claims_are_refused_before_anything_is_allocated(name):
 
 @pytest.mark.parametrize("name", ["dct_gray", "imf_gray", "imf_paper"])
 def test_the_account_refuses_what_the_decoder_refuses(name):
-    head, (tag, body) = chunks_of(name)
+    *before, (tag, body) = chunks_of(name)
     # Words are read from the end, deflate streams from the beginning.
     longer = body + b"\0" if name == "imf_paper" else body[:6] + bytes([1, 2, 3, 4]) + body[6:]
-    data = write_chunks([head, (tag, longer)])
+    data = write_chunks([*before, (tag, longer)])
     said = refused(data)
     with pytest.raises(lrfjax.FormatError) as caught:
         account(data)
@@ -203,7 +217,7 @@ def test_tiles_are_counted_before_they_are_listed():
 @pytest.mark.parametrize("name", ["dct_pixel_gray", "dct_pixel_rgb", "svd_pixel", "imf_gray"])
 def test_padding_counts_for_the_limit_of_pixels(name):
     body = chunks_of(name)[0][1]
-    at = 1 if name.startswith("dct") else 5
+    at = (1, 5, 2)[body[0]]
     reader = Reader(body, at)
     reader.varint("height"), reader.varint("width")
     for sides in ((6_500_000, 1), (1, 12_700_000)):
@@ -269,7 +283,7 @@ def test_other_versions_chunks_and_kinds_are_refused():
     assert "not an lrfjax file" in refused(b"")
     assert "header" in refused(data[:5])
     assert "b'Z' is unknown" in refused(write_chunks([*chunks, (b"Z", b"")]))
-    assert "kind of file 2" in refused(write_chunks([(b"H", b"\2" + head[1][1:]), *chunks[1:]]))
+    assert "kind of file 3" in refused(write_chunks([(b"H", b"\3" + head[1][1:]), *chunks[1:]]))
     for wrong in (
         [alpha, head, factors],
         [head, alpha, alpha, factors],
@@ -322,7 +336,7 @@ def test_alpha_and_heads_of_tiles_are_read_before_pixels(name, monkeypatch):
         raise AssertionError("too early")
 
     monkeypatch.setattr(tiles, "read_tile", fail)
-    monkeypatch.setattr(learned_decode, "read_factors", fail)
+    monkeypatch.setattr(learned_body, "read", fail)
     monkeypatch.setattr(deflate, "decode_columns", fail)
     head, *bodies = chunks_of(name)
     assert "alpha" in refused(write_chunks([head, (b"A", zlib.compress(bytes(9))), *bodies]))
@@ -444,7 +458,7 @@ def test_random_words_give_symbols_in_their_range(seed):
 def test_random_words_give_dictionary_factors_that_can_be_rendered(seed):
     rng = np.random.default_rng(seed)
     bands = tuple(rng.integers(1, len(BANDS) + 1, 3).tolist())
-    steps = tuple(rng.choice([1, 16, 300, container.MAX_STEP], 3).tolist())
+    steps = tuple(rng.choice([1, 16, 300, MAX_STEP], 3).tolist())
     stack = dictionary_coder.Stack((2, 3), bands, steps, int(rng.integers(0, 32)))
     decoder = ans.SymbolDecoder(words(rng, 400))
     u = u_or_error(
@@ -453,8 +467,8 @@ def test_random_words_give_dictionary_factors_that_can_be_rendered(seed):
     if u is None:
         return
     inverse = rng.integers(-4096, 4097, (3, 3))
-    finishing = container.Finish(8, tuple(map(tuple, inverse.tolist())), steps, 255)
-    header = container.DictionaryHeader((32, 48), 2, finishing)
+    finishing = Finish(8, tuple(map(tuple, inverse.tolist())), steps, 255)
+    header = DictionaryHeader((32, 48), 2, finishing)
     kinds = rng.integers(0, 4, 6).astype(np.int32)
     ((_, pixels),) = finish_strips(header, [reconstruct(header, u, kinds)])
     assert (pixels.shape, pixels.dtype) == ((32, 48, 3), np.uint8)
@@ -476,7 +490,7 @@ def test_random_words_give_learned_factors_in_their_range(seed, grid, kind):
 @some
 def test_random_bodies_are_refused(seed, name):
     rng = np.random.default_rng(seed)
-    head, (tag, body) = chunks_of(name)
+    *before, (tag, body) = chunks_of(name)
     start = int(rng.integers(0, 8))
     broken = body[:start] + words(rng)
-    u_or_error(lambda: lrfjax.decode(write_chunks([head, (tag, broken)])))
+    u_or_error(lambda: lrfjax.decode(write_chunks([*before, (tag, broken)])))

@@ -11,14 +11,20 @@ Front doors:
 Pipelines:
 
 - ``dictionary_encode``, ``dictionary_decode``: the default pipeline with fixed dictionaries.
-- ``learned_encode``, ``learned_decode``: the default pipeline with a learned V.
+- ``learned_encode``, ``learned_decode``: the same with a V that is in the file: IMF, SVD and
+  NMF.
+- ``learned_body``: the factors of the published codecs as bytes.
 - ``classic_encode``, ``classic_settings``: the pipeline of arXiv 2408.12691, and its settings.
 
 Parts of the default pipeline:
 
 - ``tiles``: rows of patches that are coded independently.
 - ``dictionary_choice``: the choice of a dictionary for each patch by rate and distortion.
-- ``learned_plan``: the rank, the norm and the scale of a learned factorization.
+- ``basis``: a learned V, by its deviations from the dictionaries, and the exact product with U.
+- ``basis_fit``: the alternation between U and V.
+- ``basis_choice``: the decision of U for a learned V.
+- ``basis_solvers``: V by IMF with the coder's costs, by the SVD and by NMF.
+- ``quarters``: a V of 8 x 8 pixels that the quarters of a patch share.
 - ``rate_control``: the search for the step of a target size or PSNR.
 - ``parallel``: threads over tiles.
 
@@ -28,7 +34,8 @@ Entropy coding:
 
 File:
 
-- ``container``: headers, and a file as chunks.
+- ``container``: a file as chunks.
+- ``tiled_headers``, ``learned_header``, ``header_parts``: the headers.
 - ``chunks``: numbers and chunks as bytes.
 - ``alpha``: the alpha channel.
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec import container, tiles
-from lrfjax.codec.atoms import BANDS
-from lrfjax.codec.container import DictionaryHeader, LearnedHeader
+from lrfjax.codec import container, learned_decode, tiles
+from lrfjax.codec.atoms import ATOMS, BANDS
 from lrfjax.codec.entropy import deflate, dictionary_coder, factor_coder, interlaced, magnitudes
 from lrfjax.codec.entropy.ans import SymbolDecoder, Table
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from lrfjax.codec.entropy.magnitudes import ClassTables
-from lrfjax.codec.learned_decode import check_range
+from lrfjax.codec.learned_body import check_range
+from lrfjax.codec.learned_header import LearnedHeader
+from lrfjax.codec.tiled_headers import BasisHeader, TiledHeader
 from lrfjax.image.reading import MAX_PIXELS
 
 
@@ -44,9 +45,10 @@ class Account:
     """The bits of the factors of a file.
 
     Attributes:
-        shares: bits by matrix, factor and columns: bands of columns for a dictionary, single
-            columns for a learned V.
-        choices: bits that code the dictionary of each patch; 0 for a learned V.
+        shares: bits by matrix, factor and columns: bands of columns for files in tiles, single
+            columns for the published codecs. A V that is in a file of tiles is one share, of all
+            columns of all planes.
+        choices: bits that code the dictionary of each patch; 0 for the published codecs.
         rest: all other bits of the factor chunks: the counts, and the overhead of the coder at its
             ends, which may be slightly negative.
     """
@@ -78,7 +80,7 @@ def account(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Account:
     """
     file = container.read(data, max_pixels)
     choices = 0.0
-    if isinstance(file.header, DictionaryHeader):
+    if isinstance(file.header, TiledHeader):
         shares, choices = _account_tiles(file)
     elif file.header.entropy == "context":
         shares = _account_contexts(file.header, file.bodies[0])
@@ -198,17 +200,24 @@ class _TileSource(dictionary_coder.DecodingSource):
         """See ``dictionary_coder.Source``."""
         before = self.counter.bits
         values = super().band(plane, color, band, classes, tables)
-        # Each nonzero entry has a sign of one bit.
-        self.bits[plane, band] += self.counter.bits - before + np.count_nonzero(values)
+        signs = np.count_nonzero(values) if self.stack.has_signs else 0
+        self.bits[plane, band] += self.counter.bits - before + signs
         return values
 
 
 def _account_tiles(file: container.File) -> tuple[list[Share], float]:
-    assert isinstance(file.header, DictionaryHeader)
-    steps = file.header.finish.steps
+    header, bodies = file.header, file.bodies
+    assert isinstance(header, TiledHeader)
+    steps = header.finish.steps
     total, choices = np.zeros((len(steps), len(BANDS))), 0.0
-    for body, grid in zip(file.bodies, file.header.grids, strict=True):
-        stack, counts, symbols = tiles.read_head(body, grid, steps)
+    shares = []
+    if isinstance(header, BasisHeader):
+        learned_decode.basis_of(header, bodies[0])
+        count = len(steps) * len(ATOMS)
+        shares.append(Share(0, "V", (0, count), 8.0 * len(bodies[0])))
+        bodies = bodies[1:]
+    for body, grid in zip(bodies, header.grids, strict=True):
+        stack, counts, symbols = tiles.read_head(body, grid, steps, header.has_signs)
         decoder = _CountingDecoder(symbols)
         tiles.read_kinds(decoder, counts, grid)
         choices += decoder.bits
@@ -216,7 +225,7 @@ def _account_tiles(file: container.File) -> tuple[list[Share], float]:
         dictionary_coder.walk(source, stack)
         decoder.finish()
         total += source.bits
-    shares = [
+    shares += [
         Share(plane, "U", columns, float(bits))
         for plane, row in enumerate(total)
         for columns, bits in zip(BANDS, row, strict=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from lrfjax.errors import FormatError
 
 SIGNATURE = b"LRFJ"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def write_chunks(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from lrfjax import checks
-from lrfjax.codec import container, dictionary_encode
+from lrfjax.codec import dictionary_encode
 from lrfjax.codec.atoms import ATOMS, PATCH_SIZE, SIDE
 from lrfjax.codec.file_codec import DialCodec, Encoder, Extras
 from lrfjax.codec.layout import check_padding
+from lrfjax.codec.tiled_headers import MAX_TILE_PATCHES
 from lrfjax.errors import InputError
 
 COLOR_SPACES = ("rotated", "YCbCr", "RGB")
@@ -49,11 +50,16 @@ class DCTCodec(DialCodec):
 
     def encoder(self, image: np.ndarray, rank: int | None, extras: Extras) -> Encoder:
         """See ``DialCodec``; ranks go up to 256."""
-        if image.shape[1] > (limit := SIDE * container.MAX_TILE_PATCHES):
-            raise InputError(f"image must be at most {limit} pixels wide, got {image.shape}")
-        check_padding((image.shape[0], image.shape[1]), PATCH_SIZE, extras.max_pixels)
+        check_tiled(image, extras.max_pixels)
         if rank is not None:
             rank = checks.integer("rank", rank, 1, len(ATOMS))
         return dictionary_encode.ImageEncoder(
             image, self.color_space, int(self.effort), rank, extras.progress
         )
+
+
+def check_tiled(image: np.ndarray, max_pixels: int) -> None:
+    """Raise InputError for an image that tiles of 16 x 16 patches cannot hold."""
+    if image.shape[1] > (limit := SIDE * MAX_TILE_PATCHES):
+        raise InputError(f"image must be at most {limit} pixels wide, got {image.shape}")
+    check_padding((image.shape[0], image.shape[1]), PATCH_SIZE, max_pixels)

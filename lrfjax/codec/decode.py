@@ -10,15 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec import container, learned_decode, tiles
+from lrfjax.codec import container, dictionary_decode, learned_body, learned_decode, tiles
 from lrfjax.codec.alpha import decode_alpha
-from lrfjax.codec.container import DictionaryHeader, Header, LearnedHeader
-from lrfjax.codec.dictionary_decode import decode_tiles
-from lrfjax.codec.entropy import deflate
+from lrfjax.codec.basis import Basis
+from lrfjax.codec.container import Header
 from lrfjax.codec.layout import from_matrices
+from lrfjax.codec.learned_header import LearnedHeader
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.products import scaled_product
 from lrfjax.codec.quantize import IntegerFactors
+from lrfjax.codec.tiled_headers import BasisHeader
 from lrfjax.errors import FormatError
 from lrfjax.image.reading import MAX_PIXELS
 
@@ -80,17 +81,21 @@ class Contents:
 
     Attributes:
         header: header of the factors.
-        factors: factors of each matrix. With a dictionary, one element per plane and tile, tile by
-            tile, whose V of shape (256, R) is that of the first dictionary.
-        kinds: dictionary of each row of U, one array per tile; empty for a learned V.
+        factors: factors of each matrix. Files in tiles have one element per plane and tile, tile
+            by tile, whose V is that of the first dictionary: of shape (256, R), or, where V is in
+            the file, (256, (p + 1) R) for plane p, whose U has the columns of all planes up to it.
+        kinds: dictionary of each row of U, one array per tile; empty for the published codecs.
         sizes: number of bytes of the header, the factors, the framing, and of alpha, ICC profile
             and EXIF block where present.
+        basis: V in the coordinates of the atoms, where it is in a file of tiles, otherwise None.
+            It gives V for rows of U with any dictionary.
     """
 
     header: Header
     factors: list[IntegerFactors]
     kinds: list[np.ndarray]
     sizes: dict[str, int]
+    basis: Basis | None = None
 
 
 def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
@@ -106,13 +111,19 @@ def read_factors(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Contents:
     """
     file = container.read(data, max_pixels)
     if isinstance(file.header, LearnedHeader):
-        return Contents(file.header, _learned_factors(file.header, file.bodies[0]), [], file.sizes)
-    factors, kinds = [], []
-    for body, grid in zip(file.bodies, file.header.grids, strict=True):
-        u, kind = tiles.read_tile(body, grid, file.header.finish.steps)
-        factors += tiles.integer_factors(u, file.header.finish.steps)
+        return Contents(file.header, learned_body.read(file.bodies[0], file.header), [], file.sizes)
+    header, bodies, basis = file.header, file.bodies, None
+    if isinstance(header, BasisHeader):
+        basis, bodies = learned_decode.basis_of(header, bodies[0]), bodies[1:]
+    factors, kinds, steps = [], [], header.finish.steps
+    for body, grid in zip(bodies, header.grids, strict=True):
+        u, kind = tiles.read_tile(body, grid, steps, header.has_signs)
+        if basis is None:
+            factors += tiles.integer_factors(u, steps)
+        else:
+            factors += learned_decode.integer_factors(u, basis, steps)
         kinds.append(kind)
-    return Contents(file.header, factors, kinds, file.sizes)
+    return Contents(header, factors, kinds, file.sizes, basis)
 
 
 def decode_file(
@@ -123,33 +134,20 @@ def decode_file(
     header = file.header
     if method is not None and header.method != method:
         raise FormatError(f"data is a file of {header.method}_encode, not of {method}_encode")
-    size = header.size if isinstance(header, DictionaryHeader) else header.layout.size
+    size = header.layout.size if isinstance(header, LearnedHeader) else header.size
     # Alpha first: it is refused, if it is broken, before the pixels take their time.
     alpha = None if file.alpha is None else decode_alpha(file.alpha, size)
-    if isinstance(header, DictionaryHeader):
-        pixels = decode_tiles(header, file.bodies, progress)
+    if isinstance(header, LearnedHeader):
+        pixels = render_learned(header, learned_body.read(file.bodies[0], header))
+    elif isinstance(header, BasisHeader):
+        pixels = learned_decode.decode_tiles(header, file.bodies, progress)
     else:
-        pixels = render_learned(header, _learned_factors(header, file.bodies[0]))
+        pixels = dictionary_decode.decode_tiles(header, file.bodies, progress)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     return pixels if alpha is None else np.dstack([pixels, alpha])
 
 
-def _learned_factors(header: LearnedHeader, body: bytes) -> list[IntegerFactors]:
-    if header.entropy == "context":
-        return learned_decode.read_factors(body, header)
-    factors, position = [], 0
-    for (rows, columns), m in zip(header.layout.matrix_shapes, header.matrices, strict=True):
-        u, ends = deflate.decode_columns(body, position, (rows, m.rank), m.range_u)
-        v, ends = deflate.decode_columns(body, ends[-1], (columns, m.rank), m.range_v)
-        position = ends[-1]
-        factors.append(IntegerFactors(u, v, m.range_u, m.range_v, m.scale))
-    deflate.check_end(body, position)
-    return factors
-
-
 def render_learned(header: LearnedHeader, factors: list[IntegerFactors]) -> np.ndarray:
-    """Return the image of factors with a learned V."""
-    if header.finish is not None:
-        return learned_decode.render(header, factors)
+    """Return the image of the factors of a published codec."""
     return from_matrices([scaled_product(f) for f in factors], header.layout)

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from lrfjax.codec import container, tiles
+from lrfjax.codec import tiles
 from lrfjax.codec.atoms import SIDE
 from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import to_pixels
+from lrfjax.codec.tiled_headers import TiledHeader
 
 
 def decode_tiles(
-    header: container.DictionaryHeader, bodies: Sequence[bytes], progress: Progress = no_progress
+    header: TiledHeader, bodies: Sequence[bytes], progress: Progress = no_progress
 ) -> np.ndarray:
     """Return the image from the bodies of its tiles.
 
@@ -37,10 +38,10 @@ def decode_tiles(
     for body, grid in parts:
         # A broken head is refused before any tile takes its time.
         tiles.read_head(body, grid, header.finish.steps)
-    return _join(header, in_order(strip, parts, progress))
+    return join(header, in_order(strip, parts, progress))
 
 
-def reconstruct(header: container.DictionaryHeader, u: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+def reconstruct(header: TiledHeader, u: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """Return the planes of a tile, shape (planes, 16, 16, rows, columns), before deblocking."""
     steps = np.array(header.finish.steps, np.int32)
     patches = tiles.reconstruct_tile(u, kinds, steps, header.finish.depth)
@@ -48,7 +49,7 @@ def reconstruct(header: container.DictionaryHeader, u: np.ndarray, kinds: np.nda
 
 
 def finish_strips(
-    header: container.DictionaryHeader, strips: Iterable[np.ndarray]
+    header: TiledHeader, strips: Iterable[np.ndarray]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first row and the pixels of each tile.
 
@@ -73,7 +74,7 @@ def finish_strips(
         top, strip = top + count, following
 
 
-def _join(header: container.DictionaryHeader, strips: Iterable[np.ndarray]) -> np.ndarray:
+def join(header: TiledHeader, strips: Iterable[np.ndarray]) -> np.ndarray:
     """Return the whole image, shape (H, W, channels)."""
     dtype = np.uint8 if header.finish.depth == 8 else np.uint16
     out = np.empty((*header.size, len(header.finish.inverse)), dtype)
@@ -82,9 +83,7 @@ def _join(header: container.DictionaryHeader, strips: Iterable[np.ndarray]) -> n
     return out
 
 
-def _finish(
-    header: container.DictionaryHeader, patches: np.ndarray, first_row: int, height: int
-) -> np.ndarray:
+def _finish(header: TiledHeader, patches: np.ndarray, first_row: int, height: int) -> np.ndarray:
     return to_pixels(
         patches,
         np.array(header.finish.steps, np.int32),

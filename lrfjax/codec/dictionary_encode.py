@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec import container, rate_control, tiles
+from lrfjax.codec import rate_control, tiles
 from lrfjax.codec.atoms import ATOMS, BANDS, PATCH_SIZE, SIDE
 from lrfjax.codec.dictionaries import NUM_KINDS
 from lrfjax.codec.dictionary_choice import choose_by_cost
 from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
 from lrfjax.codec.entropy.dictionary_coder import Stack
+from lrfjax.codec.header_parts import MAX_STEP, Finish
 from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import plane_weights, rotation_of, to_patches
+from lrfjax.codec.tiled_headers import DictionaryHeader, TiledHeader
+from lrfjax.codec.tiles import CodedTile
 from lrfjax.image.deblock import STRENGTH_UNIT
 from lrfjax.image.patches import patch_grid
 
 DEBLOCKING = round(1.2 * STRENGTH_UNIT)
 # In photographs about one in 10^5 entries of the two lowest classes is nonzero. Other content needs
 # them: ``tiles.code_tile`` lowers the skip where that pays.
-_SKIP = 2
+SKIP = 2
+"""The skip that encoders begin with."""
 _BIAS = 2.0
 
 LEAST_STEP = 2
@@ -39,8 +43,25 @@ LEAST_STEP = 2
 class EncodedImage:
     """An image encoded at one dial: the header, and the bodies of the factor chunks."""
 
-    header: container.DictionaryHeader
+    header: TiledHeader
     bodies: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An encoding in progress.
+
+    Attributes:
+        header: header of the file.
+        leading: bodies before those of the tiles.
+        tiles: coded tiles from the top down; several threads work ahead.
+        strip: function from a coded tile to its planes, see ``dictionary_decode.reconstruct``.
+    """
+
+    header: TiledHeader
+    leading: tuple[bytes, ...]
+    tiles: Iterator[CodedTile]
+    strip: Callable[[CodedTile], np.ndarray]
 
 
 class ImageEncoder:
@@ -75,7 +96,7 @@ class ImageEncoder:
 
     @property
     def _rows_per_tile(self) -> int:
-        return tiles.tile_rows(_grid_of(self.image)[1])
+        return tiles.tile_rows(grid_of(self.image)[1])
 
     def _parts(self) -> list[np.ndarray]:
         """Return the rows of pixels of each tile, as views of the image."""
@@ -100,8 +121,8 @@ class ImageEncoder:
 
     def encode(self, dial: float, weight: float = 1.0) -> EncodedImage:
         """Return the image encoded at a dial; see ``rate_control``."""
-        header = self._header(dial)
-        return EncodedImage(header, tuple(tile.body for tile in self._coded(header, dial, weight)))
+        run = self._run(dial, weight)
+        return EncodedImage(run.header, (*run.leading, *(tile.body for tile in run.tiles)))
 
     def measure(self, dial: float, weight: float = 1.0) -> tuple[EncodedImage, float]:
         """Return the image encoded at a dial, and the mean squared error of the decoded image.
@@ -109,47 +130,52 @@ class ImageEncoder:
         Each tile is measured as soon as the next one is encoded, so the factors of all tiles are
         never in memory together.
         """
-        header = self._header(dial)
-        bodies: list[bytes] = []
+        run = self._run(dial, weight)
+        bodies = [*run.leading]
 
         def strips() -> Iterator[np.ndarray]:
-            for tile in self._coded(header, dial, weight):
+            for tile in run.tiles:
                 bodies.append(tile.body)
-                yield reconstruct(header, tile.u, tile.kinds)
+                yield run.strip(tile)
 
         total = 0.0
-        for top, decoded in finish_strips(header, strips()):
+        for top, decoded in finish_strips(run.header, strips()):
             total += squared_error(self.image[top : top + len(decoded)], decoded)
-        return EncodedImage(header, tuple(bodies)), total / self.image.size
+        return EncodedImage(run.header, tuple(bodies)), total / self.image.size
 
-    def _header(self, dial: float) -> container.DictionaryHeader:
-        whole, _ = _dial_settings(dial)
-        return container.DictionaryHeader(
+    def _run(self, dial: float, weight: float) -> Run:
+        """Begin an encoding."""
+        header = self._header(dial)
+
+        def strip(tile: CodedTile) -> np.ndarray:
+            return reconstruct(header, tile.u, tile.kinds)
+
+        return Run(header, (), self._coded(header, dial, weight), strip)
+
+    def _header(self, dial: float) -> DictionaryHeader:
+        whole, _ = dial_settings(dial)
+        return DictionaryHeader(
             size=(self.image.shape[0], self.image.shape[1]),
-            tile_rows=min(self._rows_per_tile, _grid_of(self.image)[0]),
-            finish=container.Finish(
+            tile_rows=min(self._rows_per_tile, grid_of(self.image)[0]),
+            finish=Finish(
                 depth=self.depth,
                 inverse=tuple(map(tuple, self.rotation.inverse.tolist())),
-                steps=tuple(
-                    min(max(round(whole * w), LEAST_STEP), container.MAX_STEP) for w in self.weights
-                ),
+                steps=tuple(min(max(round(whole * w), LEAST_STEP), MAX_STEP) for w in self.weights),
                 deblocking=DEBLOCKING,
             ),
         )
 
-    def _coded(
-        self, header: container.DictionaryHeader, dial: float, weight: float
-    ) -> Iterator[tiles.CodedTile]:
-        """Yield the coded tiles from the top down; several threads work ahead."""
+    def _coded(self, header: DictionaryHeader, dial: float, weight: float) -> Iterator[CodedTile]:
+        """Yield the coded tiles."""
         steps = header.finish.steps
-        lagrangian = weight * _dial_settings(dial)[1]
+        lagrangian = weight * dial_settings(dial)[1]
 
-        def code(part: np.ndarray) -> tiles.CodedTile:
-            grid = _grid_of(part)
+        def code(part: np.ndarray) -> CodedTile:
+            grid = grid_of(part)
             u, kinds = self._analyze(self._patches(part), grid, steps, lagrangian)
             for plane, rank in enumerate(self.ranks):
                 u[plane, :, rank:] = 0
-            stack = Stack(grid, tiles.live_bands(u), steps, _SKIP)
+            stack = Stack(grid, tiles.live_bands(u), steps, SKIP)
             return tiles.code_tile(u, kinds, stack, lagrangian, self.effort)
 
         return in_order(code, self._parts(), self.progress)
@@ -164,7 +190,7 @@ class ImageEncoder:
         ratios = tiles.all_ratios(patches, in_gray, count=1 if self.effort == 1 else NUM_KINDS)
         kinds = np.zeros(ratios.shape[2], np.int32)
         if self.effort > 1:
-            stack = Stack(grid, (len(BANDS),) * len(steps), steps, _SKIP)
+            stack = Stack(grid, (len(BANDS),) * len(steps), steps, SKIP)
             kinds = choose_by_cost(ratios, stack, lagrangian)
         return np.take_along_axis(ratios, kinds[None, None, :, None], axis=0)[0], kinds
 
@@ -190,7 +216,7 @@ class ImageEncoder:
         return 16 * low
 
 
-def _dial_settings(dial: float) -> tuple[int, float]:
+def dial_settings(dial: float) -> tuple[int, float]:
     """Return the step and the Lagrange multiplier of a dial; see ``rate_control.dial_settings``.
 
     Below the smallest step only the multiplier falls on, by the square of the missing step.
@@ -199,7 +225,7 @@ def _dial_settings(dial: float) -> tuple[int, float]:
     return step, lagrangian * min(dial / LEAST_STEP, 1.0) ** 2
 
 
-def _grid_of(part: np.ndarray) -> tuple[int, int]:
+def grid_of(part: np.ndarray) -> tuple[int, int]:
     """Return the (rows, columns) of patches over rows of pixels."""
     return patch_grid((part.shape[0], part.shape[1]), PATCH_SIZE)
 

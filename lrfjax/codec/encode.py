@@ -39,8 +39,8 @@ def encode(
             16 bits.
         codec: a codec or its name, see ``find_codec``.
         quality: number from 0 to 100. With ``dct``, ``imf``, ``svd`` and ``nmf`` the step falls
-            geometrically from 256 gray levels at 0 to 1 gray level at 100, or to 1/16 for 16 bits
-            (1/8 with ``dct``). With ``imf-paper`` and ``svd-paper`` it is the rank as a percentage
+            geometrically from 256 gray levels at 0 to 1 gray level at 100, or to 1/8 for 16 bits
+            (1/4 with ``nmf``). With ``imf-paper`` and ``svd-paper`` it is the rank as a percentage
             of min(M, N).
         rank: number of columns of each factor, from 1. A scalar applies to luma, and the other
             planes get half of it, at least 1. The published codecs also take one rank per matrix.

@@ -24,11 +24,10 @@ class Layout:
 
     Attributes:
         size: (H, W) of the image.
-        color_space: ``"gray"``, ``"RGB"``, ``"YCbCr"`` or ``"rotated"`` (see ``planes``).
+        color_space: ``"gray"``, ``"RGB"`` or ``"YCbCr"``.
         chroma_size: (H, W) of the chroma planes; ``size`` unless the space is YCbCr.
         patch_size: (P, Q), or None if each plane is a matrix.
         upsampling: interpolation of the chroma planes, ``"nearest"`` or ``"linear"``.
-        num_planes: number of rotated planes, 1 or 3; None for the other colour spaces.
     """
 
     size: tuple[int, int]
@@ -36,7 +35,6 @@ class Layout:
     chroma_size: tuple[int, int]
     patch_size: tuple[int, int] | None
     upsampling: str = "nearest"
-    num_planes: int | None = None
 
     @property
     def plane_groups(self) -> list[tuple[int, tuple[int, int]]]:
@@ -45,8 +43,6 @@ class Layout:
         RGB patches hold all three channels in one row, as in the paper. Otherwise each plane has
         its own matrix.
         """
-        if self.num_planes is not None:
-            return [(1, self.size)] * self.num_planes
         if self.color_space == "gray":
             return [(1, self.size)]
         if self.color_space == "YCbCr":

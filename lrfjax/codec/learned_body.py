@@ -1,32 +1,32 @@
-"""The coded factors of a file whose factors are both stored: deflated, or coded with contexts."""
+"""The factors of the published codecs, both as they are: deflated, or coded with contexts."""
 
 from __future__ import annotations
 
-from lrfjax.codec import container
+import numpy as np
+
 from lrfjax.codec.entropy import deflate
-from lrfjax.codec.entropy.ans import SymbolEncoder
-from lrfjax.codec.entropy.factor_coder import EncodingSource, walk
+from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder
+from lrfjax.codec.entropy.factor_coder import DecodingSource, EncodingSource, walk
 from lrfjax.codec.layout import Layout
-from lrfjax.codec.quantize import IntegerFactors
-from lrfjax.errors import InputError
+from lrfjax.codec.learned_header import MAX_CELLS, LearnedHeader, MatrixHeader
+from lrfjax.codec.quantize import IntegerFactors, Range
+from lrfjax.errors import FormatError, InputError
 
 
 def code(
     factors: list[IntegerFactors], layout: Layout, method: str, entropy: str
-) -> tuple[container.LearnedHeader, bytes]:
+) -> tuple[LearnedHeader, bytes]:
     """Return the header and the coded factors of an image."""
-    headers = tuple(
-        container.MatrixHeader(f.u.shape[1], f.range_u, f.range_v, f.scale) for f in factors
-    )
+    headers = tuple(MatrixHeader(f.u.shape[1], f.range_u, f.range_v, f.scale) for f in factors)
     body = _deflate(factors) if entropy == "deflate" else _code_with_contexts(factors, layout)
-    return container.LearnedHeader(method, entropy, layout, headers), body
+    return LearnedHeader(method, entropy, layout, headers), body
 
 
 def check_coder(entropy: str, layout: Layout) -> None:
     """Raise InputError, before any solve, if the factors are too long for the entropy coder."""
-    if entropy == "context" and max(map(max, layout.matrix_shapes)) > container.MAX_CELLS:
+    if entropy == "context" and max(map(max, layout.matrix_shapes)) > MAX_CELLS:
         shapes = layout.matrix_shapes
-        raise InputError(f"entropy='context' codes {container.MAX_CELLS} rows, not {shapes}")
+        raise InputError(f"entropy='context' codes {MAX_CELLS} rows, not {shapes}")
 
 
 def _deflate(factors: list[IntegerFactors]) -> bytes:
@@ -47,3 +47,44 @@ def _code_with_contexts(factors: list[IntegerFactors], layout: Layout) -> bytes:
             source = EncodingSource(part, grids[kind], out, has_signs=limits.lower < 0)
             walk(source, part.shape[1], grids[kind], kind)
     return out.finish()
+
+
+def read(body: bytes, header: LearnedHeader) -> list[IntegerFactors]:
+    """Return the factors of a body: the inverse of ``code``.
+
+    Raises:
+        FormatError: if the body does not match the header.
+    """
+    return (_inflate if header.entropy == "deflate" else _read_contexts)(body, header)
+
+
+def _inflate(body: bytes, header: LearnedHeader) -> list[IntegerFactors]:
+    factors, position = [], 0
+    for (rows, columns), m in zip(header.layout.matrix_shapes, header.matrices, strict=True):
+        u, ends = deflate.decode_columns(body, position, (rows, m.rank), m.range_u)
+        v, ends = deflate.decode_columns(body, ends[-1], (columns, m.rank), m.range_v)
+        position = ends[-1]
+        factors.append(IntegerFactors(u, v, m.range_u, m.range_v, m.scale))
+    deflate.check_end(body, position)
+    return factors
+
+
+def _read_contexts(body: bytes, header: LearnedHeader) -> list[IntegerFactors]:
+    decoder = SymbolDecoder(body)
+    out = []
+    for matrix, grids in zip(header.matrices, header.layout.factor_grids, strict=True):
+        parts = []
+        for kind, limits in enumerate((matrix.range_u, matrix.range_v)):
+            source = DecodingSource(decoder, has_signs=limits.lower < 0)
+            part = walk(source, matrix.rank, grids[kind], kind)
+            check_range(part, limits)
+            parts.append(part)
+        out.append(IntegerFactors(parts[0], parts[1], matrix.range_u, matrix.range_v, matrix.scale))
+    decoder.finish()
+    return out
+
+
+def check_range(part: np.ndarray, limits: Range) -> None:
+    """Raise FormatError if a factor has an entry outside its range."""
+    if part.min() < limits.lower or part.max() > limits.upper:
+        raise FormatError(f"a factor has an entry outside {limits}")

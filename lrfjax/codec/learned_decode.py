@@ -1,63 +1,67 @@
-"""Decoding of learned factors, and of rotated planes from them, in integer arithmetic."""
+"""Reconstruction of the pixels of tiles with a learned V, in integer arithmetic."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from lrfjax.codec import container
-from lrfjax.codec.entropy.ans import SymbolDecoder
-from lrfjax.codec.entropy.factor_coder import DecodingSource, walk
-from lrfjax.codec.planes import FRACTION_BITS, LARGEST_LEVEL, to_pixels
-from lrfjax.codec.products import scaled_product
-from lrfjax.codec.quantize import IntegerFactors, Range
-from lrfjax.errors import FormatError
+from lrfjax.codec import tiles
+from lrfjax.codec.atoms import SIDE
+from lrfjax.codec.basis import Basis, products, read_basis
+from lrfjax.codec.dictionary_decode import join
+from lrfjax.codec.parallel import Progress, in_order, no_progress
+from lrfjax.codec.planes import FRACTION_BITS, LARGEST_LEVEL, scale_products
+from lrfjax.codec.quantize import IntegerFactors, Range, Scale
+from lrfjax.codec.tiled_headers import BasisHeader
 
 
-def read_factors(body: bytes, header: container.LearnedHeader) -> list[IntegerFactors]:
-    """Return the factors of a body coded with contexts.
+def basis_of(header: BasisHeader, body: bytes) -> Basis:
+    """Return V from the body of its chunk; raise FormatError if it holds none."""
+    return read_basis(body, len(header.finish.steps), is_nonnegative=not header.has_signs)
 
-    Raises:
-        FormatError: if the body does not match the header.
+
+def decode_tiles(
+    header: BasisHeader, bodies: Sequence[bytes], progress: Progress = no_progress
+) -> np.ndarray:
+    """Return the image from the bodies of V and of its tiles; see ``dictionary_decode``."""
+    basis = basis_of(header, bodies[0])
+    parts = list(zip(bodies[1:], header.grids, strict=True))
+    steps = header.finish.steps
+    for body, grid in parts:
+        # A broken head is refused before any tile takes its time.
+        tiles.read_head(body, grid, steps, header.has_signs)
+
+    def strip(tile: tuple[bytes, tuple[int, int]]) -> np.ndarray:
+        body, grid = tile
+        return reconstruct(header, basis, *tiles.read_tile(body, grid, steps, header.has_signs))
+
+    return join(header, in_order(strip, parts, progress))
+
+
+def reconstruct(header: BasisHeader, basis: Basis, u: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Return the planes of a tile, shape (planes, 16, 16, rows, columns), before deblocking."""
+    steps, depth = header.finish.steps, header.finish.depth
+    planes = scale_products(products(u, kinds, basis, steps), np.array(steps, np.int32), depth)
+    bits = FRACTION_BITS[depth]
+    for plane, offset in zip(planes, header.offsets, strict=True):
+        plane -= offset << bits
+    planes = np.clip(planes, -(LARGEST_LEVEL << bits), LARGEST_LEVEL << bits)
+    return planes.reshape(len(planes), SIDE, SIDE, -1, header.patch_grid[1])
+
+
+def integer_factors(u: np.ndarray, basis: Basis, steps: tuple[int, ...]) -> list[IntegerFactors]:
+    """Return the factors of each plane of a tile, with V of the first dictionary.
+
+    A plane has the columns of U of all planes up to it. For rows of U with another dictionary, V is
+    ``basis.columns(kind, plane)``.
     """
-    decoder = SymbolDecoder(body)
+    _, rows, rank = u.shape
     out = []
-    for matrix, grids in zip(header.matrices, header.layout.factor_grids, strict=True):
-        parts = []
-        for kind, limits in enumerate((matrix.range_u, matrix.range_v)):
-            source = DecodingSource(decoder, has_signs=limits.lower < 0)
-            part = walk(source, matrix.rank, grids[kind], kind)
-            check_range(part, limits)
-            parts.append(part)
-        out.append(IntegerFactors(parts[0], parts[1], matrix.range_u, matrix.range_v, matrix.scale))
-    decoder.finish()
+    for plane, step in enumerate(steps):
+        part = np.moveaxis(u[: plane + 1], 1, 0).reshape(rows, -1).astype(np.int32)
+        v = basis.columns(0, plane).reshape(SIDE * SIDE, plane + 1, -1)[:, :, :rank]
+        v = v.reshape(SIDE * SIDE, -1).astype(np.int32)
+        of_u, of_v = (Range(int(x.min()), int(x.max() - x.min())) for x in (part, v))
+        out.append(IntegerFactors(part, v, of_u, of_v, Scale(step, tiles.SCALE_BITS)))
     return out
-
-
-def check_range(part: np.ndarray, limits: Range) -> None:
-    """Raise FormatError if a factor has an entry outside its range."""
-    if part.min() < limits.lower or part.max() > limits.upper:
-        raise FormatError(f"a factor has an entry outside {limits}")
-
-
-def render(header: container.LearnedHeader, factors: list[IntegerFactors]) -> np.ndarray:
-    """Return the image of rotated planes, shape (H, W, channels), uint8 or uint16."""
-    finish, layout = header.finish, header.layout
-    assert finish is not None
-    assert layout.patch_size is not None
-    bits = FRACTION_BITS[finish.depth]
-    limit = LARGEST_LEVEL << bits
-    planes = []
-    for f, matrix in zip(factors, header.matrices, strict=True):
-        # Clipping the product keeps the difference from overflowing.
-        product = np.clip(scaled_product(f), -(1 << 30), 1 << 30) - (matrix.offset << bits)
-        planes.append(np.clip(product, -limit, limit).T)
-    patches = np.stack(planes).reshape(len(planes), *layout.patch_size, *layout.patch_grid)
-    return to_pixels(
-        patches,
-        np.array(finish.steps, np.int32),
-        finish.deblocking,
-        np.array(finish.inverse, np.int32),
-        size=layout.size,
-        first_row=0,
-        depth=finish.depth,
-    )

@@ -1,260 +1,126 @@
 """Encoding of an image with a learned V: IMF, SVD and NMF of rotated planes.
 
-The pipeline shares colours, deblocking and rate control with ``dictionary_encode``, and all three
-methods share the entropy coder, so a comparison of codecs compares factorizations. All columns of U
-share one step: the columns of V are integers of one norm, and X ~ s U V^T with s = step / norm.
-``learned_plan`` chooses the rank, the norm and the scale.
+The pipeline is that of ``dictionary_encode``: colours, patches, tiles, the choice of a dictionary,
+contexts, deblocking and rate control. The file holds V as well, by its deviations from the atoms.
+The three methods share every stage but the factorization (``basis_fit``), so a comparison of these
+codecs compares factorizations.
 """
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import replace
 
-import jax.numpy as jnp
 import numpy as np
 
-from lrfjax.codec import container, learned_decode, rate_control
-from lrfjax.codec.dictionary_encode import DEBLOCKING, squared_error
-from lrfjax.codec.entropy.ans import SymbolEncoder
-from lrfjax.codec.entropy.factor_coder import DecidingSource, EncodingSource, walk
-from lrfjax.codec.layout import Layout
-from lrfjax.codec.learned_plan import Plan, Spectrum, fit_scale, plan_of
-from lrfjax.codec.planes import FRACTION_BITS, plane_weights, rotation_of, to_patches
-from lrfjax.codec.quantize import IntegerFactors, Range, host_factors
-from lrfjax.errors import InputError
-from lrfjax.solvers.execute.fit_check import without_fit_warnings
-from lrfjax.solvers.factorize import factorize
-from lrfjax.solvers.model import FactorModel, Model
-from lrfjax.solvers.penalties.penalty import L1
-from lrfjax.solvers.presets import nmf, svd
-from lrfjax.solvers.sets.boxes import IntegerBox, NonNegative
-from lrfjax.types import Factors
+from lrfjax.codec import basis_fit, dictionary_encode, learned_decode, quarters, tiles
+from lrfjax.codec.atoms import ATOMS, BANDS, SIDE
+from lrfjax.codec.basis_choice import Problem
+from lrfjax.codec.dictionary_encode import SKIP, Run, grid_of
+from lrfjax.codec.entropy.dictionary_coder import Stack
+from lrfjax.codec.parallel import Progress, in_order, no_progress
+from lrfjax.codec.tiled_headers import MAX_OFFSET, BasisHeader
+from lrfjax.codec.tiles import CodedTile
 
-MAX_NMF_RANK = 32
-_DEAD_ZONE = 0.14
+SAMPLE_PATCHES = 4096
+"""V is solved for on at most about this many patches, from all over the image."""
+
+# Entries of lifted planes are twice as large, see ``dictionary_encode.LEAST_STEP``.
+_LEAST_NMF_STEP = 4.0
+# The rows of patches that a sample takes together, so that contexts have neighbours.
+_ROWS_TOGETHER = 4
 
 
-@dataclass(frozen=True)
-class EncodedImage:
-    """An image encoded at one dial: the header, the factors and their coded body."""
-
-    header: container.LearnedHeader
-    factors: tuple[IntegerFactors, ...]
-    body: bytes
-
-    @property
-    def bodies(self) -> tuple[bytes, ...]:
-        """The bodies of the factor chunks."""
-        return (self.body,)
-
-
-class ImageEncoder:
+class ImageEncoder(dictionary_encode.ImageEncoder):
     """An encoder of one image at any dial.
 
     Args:
-        image: shape (H, W) or (H, W, 3), uint8 or uint16.
+        image: shape (H, W) or (H, W, 3), uint8 or uint16, without alpha.
         method: ``"imf"``, ``"svd"`` or ``"nmf"``.
-        patch_size: (P, Q), at least 8 each.
-        rank: largest number of columns for luma; the other planes get half. None for no limit.
-        num_iters: number of solver sweeps of IMF and NMF.
+        num_iters: alternations of IMF, or sweeps of NMF; not used by the SVD.
+        rank: largest number of columns of V for luma; the other planes get half. None for all. The
+            V of the SVD has 64 at most, which the quarters of a patch share.
+        progress: callback after each tile.
     """
 
     def __init__(
         self,
         image: np.ndarray,
         method: str,
-        patch_size: tuple[int, int],
-        rank: int | None,
+        *,
         num_iters: int,
+        rank: int | None,
+        progress: Progress = no_progress,
     ) -> None:
-        self.image = image if image.ndim == 3 else image[..., None]
-        self.depth = 8 if image.dtype == np.uint8 else 16
+        # Only IMF chooses among the dictionaries, with the effort of the choice by cost: the SVD
+        # has the V of quarters, and columns clipped at 0 exist for one dictionary.
+        if method == "svd" and rank is not None:
+            rank = min(4 * rank, len(ATOMS))
+        super().__init__(image, "rotated", 3 if method == "imf" else 1, rank, progress)
         self.method = method
-        self.patch_size = patch_size
         self.num_iters = num_iters
-        self.rotation = rotation_of(self.image, "rotated")
-        self.weights = plane_weights(self.rotation)
-        num_planes = self.image.shape[2]
-        size = (self.image.shape[0], self.image.shape[1])
-        self.layout = Layout(size, "rotated", size, patch_size, "nearest", num_planes)
-        shape = self.layout.matrix_shapes[0]
-        if max(shape) > container.MAX_CELLS:
-            raise InputError(f"image has {shape[0]} patches, more than {container.MAX_CELLS}")
-        limit = min(shape)
+        self.offsets = (0,) * self.image.shape[2]
         if method == "nmf":
-            limit = min(limit, MAX_NMF_RANK)
-        ranks = [limit] * num_planes
-        if rank is not None:
-            ranks = [min(rank, limit)] + [min(max(rank // 2, 1), limit)] * (num_planes - 1)
-        self.ranks = ranks
-        # V of NMF by plane and rank: it does not depend on the step.
-        self._columns: dict[tuple[int, int], np.ndarray] = {}
+            self.offsets = tuple(map(int, self._least_levels()))
 
-    @functools.cached_property
-    def _matrices(self) -> list[np.ndarray]:
-        """The patch matrix of each plane, float32, in gray levels around 0."""
-        pixels = self.image.astype(np.float32) / (257 if self.depth == 16 else 1)
-        patches = to_patches(pixels, self.rotation.forward, self.patch_size)
-        return [p.reshape(-1, p.shape[-1]).T for p in patches]
+    def _least_levels(self) -> np.ndarray:
+        """Return the gray levels that lift each plane to 0 and above."""
+        levels = np.zeros(len(self.weights))
+        for part in self._parts():
+            peaks = -self._patches(part).min(axis=(1, 2, 3))
+            levels = np.maximum(levels, peaks)
+        return np.minimum(np.ceil(levels), MAX_OFFSET)
 
-    @functools.cached_property
-    def _svds(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """U S and V of each plane, with the largest allowed number of columns."""
-        out = []
-        for x, rank in zip(self._matrices, self.ranks, strict=True):
-            u, v = host_factors(svd(x, rank))
-            norms = np.linalg.norm(v, axis=0)
-            is_live = norms > 1e-6 * norms.max(initial=1e-30)
-            scale = np.where(is_live, norms, 1)
-            out.append((u * scale, v / scale * is_live))
-        return out
-
-    def dial_of_rank(self) -> float:
-        """Return the dial at which quantization costs as much as dropping the other columns."""
-        dropped = sum(
-            float(np.square(x).sum() - np.square(u).sum())
-            for x, (u, _) in zip(self._matrices, self._svds, strict=True)
-        )
-        kept = sum(u.size for u, _ in self._svds)
-        return float(np.clip(16 * np.sqrt(12 * max(dropped, 0) / kept), 16, 4096))
-
-    def measure(self, dial: float, weight: float = 1.0) -> tuple[EncodedImage, float]:
-        """Return the image encoded at a dial, and the mean squared error of the decoded image."""
-        encoded = self.encode(dial, weight)
-        decoded = learned_decode.render(encoded.header, list(encoded.factors))
-        return encoded, squared_error(self.image, decoded) / self.image.size
-
-    def encode(self, dial: float, weight: float = 1.0) -> EncodedImage:
-        """Return the image encoded at a dial; see ``rate_control``."""
-        # Deblocking takes integers; the scale of the factors follows the dial itself.
-        steps = tuple(min(max(round(dial * w), 1), container.MAX_STEP) for w in self.weights)
-        out = SymbolEncoder()
-        grid = self.layout.patch_grid
-        factors, headers = [], []
-        for plane, share in enumerate(self.weights):
-            step = min(dial * share, container.MAX_STEP)
-            plan = self._plan(plane, step)
-            with without_fit_warnings():
-                v, targets, offset = self._factorize(plane, plan, weight)
-            u_source: EncodingSource
-            has_signs = self.method != "nmf"
-            if self.method == "svd":
-                lagrangian = weight * rate_control.LAGRANGIAN * plan.missing(step) ** 2
-                u_source = DecidingSource(targets, grid, out, lagrangian)
-            else:
-                u_source = EncodingSource(targets, grid, out, has_signs=has_signs)
-            u = walk(u_source, v.shape[1], grid, 0)
-            v_source = EncodingSource(v, self.patch_size, out, has_signs=has_signs)
-            walk(v_source, v.shape[1], self.patch_size, 1)
-            ranges = _range_of(u, has_signs), _range_of(v, has_signs)
-            found = IntegerFactors(u, v, *ranges, plan.scale(self.depth))
-            wanted = (self._matrices[plane] + offset) * 2 ** FRACTION_BITS[self.depth]
-            found = fit_scale(found, wanted)
-            headers.append(container.MatrixHeader(v.shape[1], *ranges, found.scale, offset))
-            factors.append(found)
-        header = container.LearnedHeader(
-            self.method,
-            "context",
-            self.layout,
-            tuple(headers),
-            container.Finish(
-                self.depth, tuple(map(tuple, self.rotation.inverse.tolist())), steps, DEBLOCKING
-            ),
-        )
-        return EncodedImage(header, tuple(factors), out.finish())
-
-    @functools.cached_property
-    def _spectra(self) -> list[Spectrum]:
-        """What the plan of each plane depends on, besides the step."""
-        out = []
-        for plane, (x, (us, _)) in enumerate(zip(self._matrices, self._svds, strict=True)):
-            if self.method == "nmf":
-                lifted, _ = self._lifted(plane)
-                peak = np.sqrt(np.square(lifted).sum(axis=1).max())
-            else:
-                peak = np.abs(us).max()
-            energies = np.square(us).mean(axis=0, dtype=np.float64)
-            total = np.square(x).sum(axis=1).mean(dtype=np.float64)
-            out.append(Spectrum(energies, float(total), float(peak), x.shape[1]))
-        return out
-
-    def _plan(self, plane: int, step: float) -> Plan:
-        """Return the plan of a plane for a step in 1/16 gray levels."""
-        return plan_of(self._spectra[plane], step, self.depth)
-
-    def _factorize(
-        self, plane: int, plan: Plan, weight: float = 1.0
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return V, the entries of U (real-valued for the SVD), and the offset of a plane."""
+    def _run(self, dial: float, weight: float) -> Run:
         if self.method == "nmf":
-            return self._non_negative(plane, plan, weight)
-        x, (us, v) = self._matrices[plane], self._svds[plane]
-        scale, rank, norm = plan.gray_scale(self.depth), plan.rank, plan.norm
-        v = np.clip(np.rint(norm * v[:, :rank]), -norm, norm)
+            dial = max(dial, _LEAST_NMF_STEP)
+        plain = self._header(dial)
+        header = BasisHeader(plain.size, plain.tile_rows, plain.finish, self.method, self.offsets)
+        lagrangian = weight * dictionary_encode.dial_settings(dial)[1]
+        parts = self._parts()
+        is_whole = len(parts) == 1
+        sample = self._patches(parts[0]) if is_whole else self._to_patches(self._sample())
+        grid = grid_of(parts[0] if is_whole else self._sample())
+        problem = self._problem(sample, grid, header, lagrangian)
+        found = basis_fit.fit(problem, self.method, self.num_iters, self.ranks)
+        basis, live = found.basis, found.problem.live
+
+        def code(part: np.ndarray) -> CodedTile:
+            own = found
+            if not is_whole:
+                problem = self._problem(self._patches(part), grid_of(part), header, lagrangian)
+                own = basis_fit.fixed(replace(problem, live=live), basis)
+            return CodedTile(own.decision.u, own.problem.kinds, own.decision.body)
+
+        def strip(tile: CodedTile) -> np.ndarray:
+            return learned_decode.reconstruct(header, basis, tile.u, tile.kinds)
+
+        return Run(header, (basis.encode(),), in_order(code, parts, self.progress), strip)
+
+    def _problem(
+        self, patches: np.ndarray, grid: tuple[int, int], header: BasisHeader, lagrangian: float
+    ) -> Problem:
+        """Return the patches of a part of the image as they are factorized."""
+        steps = header.finish.steps
         if self.method == "svd":
-            gram = v.T @ v + 1e-3 * np.eye(rank)
-            return v.astype(np.int32), np.linalg.solve(gram, v.T @ x.T).T / scale, 0
-        start = Factors(jnp.asarray(us[:, :rank] / (scale * norm)), jnp.asarray(v, jnp.float32))
-        dead_zone = L1(weight * _DEAD_ZONE * norm**2 / x.shape[1])
-        result = factorize(
-            x / scale,
-            rank,
-            model=Model(
-                FactorModel(_box(-plan.largest, plan.largest), (dead_zone,)), _box(-norm, norm)
-            ),
-            num_iters=self.num_iters,
-            start=start,
-            record=(),
-        )
-        u, v = host_factors(result)
-        return v.astype(np.int32), u.astype(np.int32), 0
+            in_gray = np.array(steps, np.float32) / 16
+            x = tiles.all_ratios(patches, in_gray, count=quarters.KIND + 1)[-1]
+            kinds = np.full(x.shape[1], quarters.KIND, np.int32)
+        else:
+            x, kinds = self._analyze(patches, grid, steps, lagrangian)
+        if any(header.offsets):
+            # The first atom is flat and has norm 1.
+            x[:, :, 0] += (16 * SIDE * np.array(header.offsets) / steps)[:, None]
+        # The SVD and NMF keep their own first columns, whose atoms are any.
+        is_atomic = self.method == "imf"
+        live = (np.arange(len(ATOMS)) < np.array(self.ranks)[:, None]) | (not is_atomic)
+        stack = Stack(grid, (len(BANDS),) * len(steps), steps, SKIP, header.has_signs)
+        return Problem(x, kinds, live, stack, lagrangian)
 
-    def _lifted(self, plane: int) -> tuple[np.ndarray, int]:
-        """Return the matrix of a plane, lifted to non-negative values, and the offset."""
-        x = self._matrices[plane]
-        offset = min(max(int(np.ceil(-x.min())), 0), 512)
-        return np.maximum(x + offset, 0), offset
-
-    def _non_negative(
-        self, plane: int, plan: Plan, weight: float
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        lifted, offset = self._lifted(plane)
-        scale, rank, norm = plan.gray_scale(self.depth), plan.rank, plan.norm
-        if (plane, rank) not in self._columns:
-            _, v = host_factors(nmf(lifted, rank, num_iters=self.num_iters, record=()))
-            self._columns[plane, rank] = v / np.maximum(np.linalg.norm(v, axis=0), 1e-30)
-        v = np.rint(norm * self._columns[plane, rank])
-        # Solve for U again with the quantized V: first real, then integer.
-        start = Factors(jnp.asarray(lifted @ v / norm**2), jnp.asarray(v, jnp.float32))
-        real = factorize(
-            lifted / scale,
-            rank,
-            model=Model(NonNegative(), FactorModel(NonNegative(), is_fixed=True)),
-            num_iters=self.num_iters,
-            start=Factors(start.u / scale, start.v),
-            record=(),
-        )
-        dead_zone = L1(weight * _DEAD_ZONE * norm**2 / lifted.shape[1])
-        result = factorize(
-            lifted / scale,
-            rank,
-            model=Model(
-                FactorModel(_box(0, plan.largest), (dead_zone,)),
-                FactorModel(_box(0, norm), is_fixed=True),
-            ),
-            num_iters=4,
-            start=real,
-            record=(),
-        )
-        return v.astype(np.int32), host_factors(result)[0].astype(np.int32), offset
-
-
-def _box(lower: int, upper: int) -> IntegerBox:
-    return IntegerBox(np.array(lower, np.float32), np.array(upper, np.float32))
-
-
-def _range_of(part: np.ndarray, has_signs: bool) -> Range:
-    """Return the range of the entries; it contains 0, and -1 if entries may have signs."""
-    lower = min(int(part.min()), -1 if has_signs else 0)
-    return Range(lower, max(int(part.max()), 0) - lower)
+    def _sample(self) -> np.ndarray:
+        """Return rows of pixels from all over the image, in its order."""
+        rows, columns = grid_of(self.image)
+        together = min(_ROWS_TOGETHER, rows, max(SAMPLE_PATCHES // columns, 1))
+        count = max(SAMPLE_PATCHES // (columns * together), 1)
+        runs = np.array_split(np.arange(0, rows - together + 1, together), count)
+        tops = [SIDE * int(run[0]) for run in runs if len(run)]
+        return np.concatenate([self.image[top : top + SIDE * together] for top in tops])

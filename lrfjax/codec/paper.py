@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lrfjax import checks
-from lrfjax.codec import container, learned_body, paper_sweep
+from lrfjax.codec import learned_body, learned_header, paper_sweep
 from lrfjax.codec.buckets import bucket, pad_to
 from lrfjax.codec.codec import Rate
 from lrfjax.codec.entropy import deflate
@@ -52,11 +52,11 @@ class _Paper(FileCodec):
 
     def __post_init__(self) -> None:
         is_rgb = checks.one_of("color_space", self.color_space, ("YCbCr", "RGB")) == "RGB"
-        checks.one_of("upsampling", self.upsampling, container.UPSAMPLINGS)
-        checks.one_of("entropy", self.entropy, container.ENTROPY_CODERS)
+        checks.one_of("upsampling", self.upsampling, learned_header.UPSAMPLINGS)
+        checks.one_of("entropy", self.entropy, learned_header.ENTROPY_CODERS)
         if not isinstance(self.patch, (bool, np.bool_)):
             raise InputTypeError(f"patch must be True or False, got {self.patch!r}")
-        sides = checks.integer_pair("patch_size", self.patch_size, 1, container.MAX_PATCH_SIDE)
+        sides = checks.integer_pair("patch_size", self.patch_size, 1, learned_header.MAX_PATCH_SIDE)
         if not self.patch and sides != _Paper.patch_size:
             raise InputError(f"patch_size belongs to patch=True, got {sides} and patch=False")
         pair = self.scale_factor

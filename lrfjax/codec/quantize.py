@@ -136,17 +136,6 @@ def scale_at_least(value: float, limit: int) -> Scale:
     return Scale(max(int(np.ceil(value * 2**shift)), 1), shift)
 
 
-def nearest_scale(value: float, limit: int) -> Scale:
-    """Return the representable scale next to ``value``; see ``scale_at_least``.
-
-    Example:
-        >>> nearest_scale(0.3, 2**24)
-        Scale(mantissa=19, shift=6)
-    """
-    shift = _shift_of(value, limit)
-    return Scale(max(round(value * 2**shift), 1), shift)
-
-
 def _shift_of(value: float, limit: int) -> int:
     bits = min(30 - max(limit, 1).bit_length(), 14)
     if bits < 2:

@@ -85,7 +85,7 @@ Encode = Callable[[float, float], Attempt[T]]
 def meet_bytes(encode: Encode[T], target: float) -> T:
     """Return the result with at most ``target`` bytes, and within 2 % of them where possible.
 
-    The rate of very small images has steps: a column of a learned V takes some 50 bytes. If no
+    The rate of very small images has steps: an entry of a learned V takes one or two. If no
     result comes that close, the result is the largest one below the target. It is also the one at
     the smallest step, if that takes less.
 

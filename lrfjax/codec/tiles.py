@@ -38,6 +38,10 @@ PATCHES_PER_TILE = 4096
 they do not depend on how many tiles are worked on at a time."""
 
 
+SCALE_BITS = 2 * TRANSFORM_BITS + STEP_BITS
+"""A product of factors times the step, over 2 to this power, is in gray levels."""
+
+
 @dataclass(frozen=True)
 class CodedTile:
     """An encoded tile.
@@ -53,7 +57,7 @@ class CodedTile:
     body: bytes
 
 
-def _write(source: DecidingSource, kinds: np.ndarray) -> bytes:
+def write_body(source: DecidingSource, kinds: np.ndarray) -> bytes:
     """Return the body of a tile's chunk."""
     counts = np.bincount(kinds, minlength=NUM_KINDS)
     counts = -(-counts * 255 // counts.max())
@@ -71,7 +75,7 @@ def _kind_table(counts: np.ndarray) -> Table:
 
 
 def read_tile(
-    body: bytes, grid: tuple[int, int], steps: tuple[int, ...]
+    body: bytes, grid: tuple[int, int], steps: tuple[int, ...], has_signs: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the factors of a tile.
 
@@ -79,6 +83,7 @@ def read_tile(
         body: body of the tile's chunk.
         grid: (rows, columns) of patches in the tile.
         steps: step of each plane, in 1/16 gray levels.
+        has_signs: whether entries of U may be negative.
 
     Returns:
         U, shape (planes, M, R), int16, and the dictionary of each patch, shape (M,), int32.
@@ -86,7 +91,7 @@ def read_tile(
     Raises:
         FormatError: if the body does not hold a tile of this size.
     """
-    stack, counts, symbols = read_head(body, grid, steps)
+    stack, counts, symbols = read_head(body, grid, steps, has_signs)
     decoder = SymbolDecoder(symbols)
     kinds = read_kinds(decoder, counts, grid)
     u = walk(DecodingSource(decoder, stack), stack)
@@ -95,7 +100,7 @@ def read_tile(
 
 
 def read_head(
-    body: bytes, grid: tuple[int, int], steps: tuple[int, ...]
+    body: bytes, grid: tuple[int, int], steps: tuple[int, ...], has_signs: bool = True
 ) -> tuple[Stack, np.ndarray, bytes]:
     """Return the description of U, the counts of the dictionaries, and the coded symbols."""
     reader = Reader(body)
@@ -104,7 +109,7 @@ def read_head(
     counts = np.array([reader.byte("count of a dictionary") for _ in range(NUM_KINDS)])
     if not counts.any():
         raise FormatError("no dictionary is used")
-    return Stack(grid, bands, steps, skip), counts, reader.rest()
+    return Stack(grid, bands, steps, skip, has_signs), counts, reader.rest()
 
 
 def read_kinds(decoder: SymbolDecoder, counts: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -126,9 +131,7 @@ def integer_factors(u: np.ndarray, steps: tuple[int, ...]) -> list[IntegerFactor
     for plane, step in zip(u, steps, strict=True):
         part = plane.astype(np.int32)
         limits = Range(int(part.min()), int(part.max() - part.min()))
-        out.append(
-            IntegerFactors(part, v, limits, limits_v, Scale(step, 2 * TRANSFORM_BITS + STEP_BITS))
-        )
+        out.append(IntegerFactors(part, v, limits, limits_v, Scale(step, SCALE_BITS)))
     return out
 
 
@@ -226,7 +229,7 @@ def code_tile(
             decided = walk(source, stack)
         if number < num_passes - 1:
             price = rate_gradient(source)
-    return CodedTile(decided, kinds, _write(source, kinds))
+    return CodedTile(decided, kinds, write_body(source, kinds))
 
 
 def live_bands(u: np.ndarray) -> tuple[int, ...]:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from lrfjax.codec import container
 from lrfjax.codec.accounting import Account, Share, account
-from lrfjax.codec.container import DictionaryHeader, Finish, LearnedHeader
+from lrfjax.codec.header_parts import Finish
+from lrfjax.codec.learned_header import LearnedHeader
+from lrfjax.codec.tiled_headers import BasisHeader, TiledHeader
 from lrfjax.image.reading import MAX_PIXELS
 
 _LABEL = 14
@@ -25,9 +27,9 @@ def describe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str:
     """
     file = container.read(data, max_pixels)
     header = file.header
-    if isinstance(header, DictionaryHeader):
+    if isinstance(header, TiledHeader):
         height, width = header.size
-        lines = _dictionary_lines(header)
+        lines = _tiled_lines(header)
     else:
         height, width = header.layout.size
         lines = _learned_lines(header)
@@ -41,11 +43,14 @@ def _line(label: str, text: str) -> str:
     return f"{label:<{_LABEL}}{text}"
 
 
-def _dictionary_lines(header: DictionaryHeader) -> list[str]:
+def _tiled_lines(header: TiledHeader) -> list[str]:
     height, width = header.size
     count = header.num_tiles
+    kind = "a dictionary, U"
+    if isinstance(header, BasisHeader):
+        kind = "learned, its deviations from a dictionary and U"
     return [
-        _line("method", f"{header.method}, V is a dictionary, U coded by context"),
+        _line("method", f"{header.method}, V is {kind} coded by context"),
         _line("image", f"{width} x {height} pixels (width x height), {_planes(header.finish)}"),
         _line("patches", f"16 x 16, in {count} tile{'s' * (count > 1)}"),
         *_finish_lines(header.finish),
@@ -56,24 +61,21 @@ def _learned_lines(header: LearnedHeader) -> list[str]:
     layout = header.layout
     height, width = layout.size
     patch = "none" if layout.patch_size is None else "{} x {}".format(*layout.patch_size)
-    colors = layout.color_space if header.finish is None else _planes(header.finish)
     lines = [
-        _line("method", f"{header.method}, V is learned, factors coded by {header.entropy}"),
-        _line("image", f"{width} x {height} pixels (width x height), {colors}"),
+        _line("method", f"{header.method}, factors coded by {header.entropy}"),
+        _line("image", f"{width} x {height} pixels (width x height), {layout.color_space}"),
     ]
     if layout.color_space == "YCbCr":
         size = "{1} x {0}".format(*layout.chroma_size)
         lines.append(_line("chroma", f"{size} pixels, {layout.upsampling} upsampling"))
     lines.append(_line("patches", patch))
-    if header.finish is not None:
-        lines += _finish_lines(header.finish)
     for index, (shape, m) in enumerate(zip(layout.matrix_shapes, header.matrices, strict=True)):
         ranges = [f"[{r.lower}, {r.upper}]" for r in (m.range_u, m.range_v)]
         text = (
             f"{shape[0]} x {shape[1]}, rank {m.rank}, scale {float(m.scale):g}, "
             f"U in {ranges[0]}, V in {ranges[1]}"
         )
-        lines.append(_line(f"matrix {index}", text + (f", offset {m.offset}" if m.offset else "")))
+        lines.append(_line(f"matrix {index}", text))
     return lines
 
 

@@ -4,7 +4,8 @@ Coders of factors:
 
 - ``dictionary_coder``: U with a dictionary, band by band; sources that decode or decide entries.
 - ``context_gradient``: the derivative of the rate of later entries by each magnitude.
-- ``factor_coder``: U or V of a learned factorization, column by column.
+- ``basis_coder``: a learned V by its deviations from the dictionaries.
+- ``factor_coder``: U or V of the published codecs, column by column.
 - ``interlaced``: smooth planes, from coarse to fine.
 - ``deflate``: the columns of the classic pipeline as deflate streams.
 
@@ -20,7 +21,7 @@ Symbols:
 - ``ans``: symbols to bytes by asymmetric numeral systems.
 
 Imports point down this list: a module imports only from its own group and the groups below, from
-``codec.atoms`` and ``codec.quantize``, and from ``lrfjax.errors``.
+``codec.atoms``, ``codec.quarters`` and ``codec.quantize``, and from ``lrfjax.errors``.
 
 A coder visits the entries in file order and asks a source for each: one source decodes them,
 another writes or decides them. Encoder and decoder thus share the context model.

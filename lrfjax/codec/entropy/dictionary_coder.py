@@ -32,12 +32,14 @@ class Stack:
             the column of means.
         steps: quantization step of each plane, in 1/16 gray levels.
         skip: the lowest coded class; entries of lower classes are 0.
+        has_signs: whether entries may be negative, those of the column of means apart.
     """
 
     grid: tuple[int, int]
     bands: tuple[int, ...]
     steps: tuple[int, ...]
     skip: int
+    has_signs: bool = True
 
     @property
     def num_columns(self) -> int:
@@ -199,7 +201,7 @@ class DecodingSource(interlaced.ResidualReader):
 
     def end_of_plane(self, plane: int, by_color: list[np.ndarray]) -> list[np.ndarray]:
         """See ``Source``."""
-        return [self.reader.signs(m) for m in by_color]
+        return [self.reader.signs(m) for m in by_color] if self.stack.has_signs else by_color
 
 
 @dataclass
@@ -331,6 +333,6 @@ class DecidingSource:
             for colors in bands:
                 for r in colors:
                     magnitudes.put_by_class(out, r.values, r.classes, r.tables, self.stack.skip)
-            if bands:
+            if bands and self.stack.has_signs:
                 for part in signed:
                     magnitudes.put_signs(out, part)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from lrfjax.codec.codec import Rate
-from lrfjax.codec.container import LearnedHeader
 from lrfjax.codec.decode import read_factors, render_learned
 from lrfjax.codec.layout import to_matrices
+from lrfjax.codec.learned_header import LearnedHeader
 from lrfjax.codec.paper import PaperIMFCodec
 from lrfjax.codec.quantize import IntegerFactors
 from lrfjax.evaluation import dataset
