@@ -111,7 +111,7 @@ def test_quality_pays_with_a_learned_v(name, codec):
 @pytest.mark.parametrize("name", ["board of 2", "text", "screenshot"])
 def test_quality_pays_with_a_learned_v_in_16_bits(name, codec):
     image = 257 * CONTENT[name].astype(np.uint16)
-    check_rise(psnr_by_quality(image, (0, 50, 80, 90, 100), CODECS[codec]), 60)
+    check_rise(psnr_by_quality(image, (0, 50, 80, 90, 100), CODECS[codec]), 55)
 
 
 @pytest.mark.parametrize("codec", ["imf", "svd"])

@@ -22,7 +22,7 @@ from lrfjax.codec.basis_solvers import (
 
 # The binary logarithms of the units of C that are tried. Dense columns want a coarse one, unless
 # the rounding of V shows.
-_UNIT_BITS = {"imf": (6,), "svd": (4, 7, 10), "nmf": (4, 7)}
+_UNIT_BITS = {"imf": (6,), "svd": (4, 7, 10), "nmf": (4, 5, 6, 7)}
 
 NUM_PASSES = 2
 """Passes over U for a V; the second knows what an entry costs others."""

@@ -29,8 +29,7 @@ from lrfjax.solvers.execute.fit_check import without_fit_warnings
 from lrfjax.solvers.factorize import factorize
 from lrfjax.solvers.model import FactorModel, Model
 from lrfjax.solvers.penalties.entropy import RatePenalty
-from lrfjax.solvers.presets import nmf
-from lrfjax.solvers.sets.boxes import IntegerBox
+from lrfjax.solvers.sets.boxes import IntegerBox, NonNegative
 from lrfjax.types import Factors
 
 _COUNT = len(ATOMS)
@@ -47,8 +46,9 @@ _SWEEPS = 1
 _START_SWEEPS = 20
 # Columns of U whose mean square is below that of this share of a step are dropped.
 _WEAKEST = 0.12
-_PADDED = (128, 256, 768)
-"""Numbers of columns that a solve is padded to, so that few programs are compiled."""
+_PADDED = (64, 256)
+"""Numbers of columns that a solve is padded to, so that few programs are compiled. More columns
+wait for the next alternation."""
 
 
 @register
@@ -94,16 +94,20 @@ def rate_step(x: np.ndarray, u: np.ndarray, basis: Basis, lagrangian: float) -> 
     groups = basis_coder.groups_of(basis.planes).T
     # The most that an entry can gain has to pay for a few bits.
     gains = np.square(target) / energies[:, None] * (groups != basis_coder.NONE)
-    is_worth = gains.max(axis=1) > _LEAST_BITS * lagrangian
-    columns = np.flatnonzero(is_worth | basis.deviations.any(axis=0))
+    most = gains.max(axis=1)
+    best = np.argsort(-most, kind="stable")[: _PADDED[-1]]
+    columns = np.sort(best[most[best] > _LEAST_BITS * lagrangian])
     if not len(columns):
         return basis
+    present = basis.deviations.copy()
+    found = present[:, columns]
+    present[:, columns] = 0
+    target -= gram @ (present.T / basis.unit)
+    present[:, columns] = found
     root, right = _square_root(gram[np.ix_(columns, columns)], target[columns])
     size = next(n for n in _PADDED if n >= len(columns))
     pad = ((0, size - len(columns)), (0, 0))
     bound = basis.unit // 2
-    present = basis.deviations.copy()
-    found = present[:, columns]
     for least in (_FIRST_CLASS, 0):
         # The first sweeps may begin a group; the others know which groups there are.
         choices = np.maximum(basis_coder.choose_classes(present, groups.T), least)
@@ -236,12 +240,20 @@ def nonnegative_columns(x: np.ndarray, ranks: list[int], num_iters: int) -> list
     for pixels, most in zip(_pixels(x), ranks, strict=True):
         spread = np.linalg.eigvalsh(pixels.T @ pixels)
         count = int(np.count_nonzero(spread > _WEAKEST**2 * len(pixels)))
-        limit = min(*pixels.shape, MAX_NMF_RANK, most)
-        rank = min(1 << (max(count, 1) - 1).bit_length(), limit)
+        rank = min(max(count, 1), *pixels.shape, MAX_NMF_RANK, most)
+        # Rows of zeros and one largest rank keep the number of compiled programs small.
+        padded = pad_to(pixels, 0, bucket(len(pixels)))
         with without_fit_warnings():
-            # Rows of zeros keep the number of compiled programs small.
-            padded = pad_to(pixels, 0, bucket(len(pixels)))
-            u, v = host_factors(nmf(padded, rank, num_iters=num_iters, record=()))
+            result = factorize(
+                padded,
+                jnp.int32(rank),
+                model=Model(NonNegative(), NonNegative()),
+                start="nndsvd",
+                max_rank=min(MAX_NMF_RANK, *padded.shape),
+                num_iters=num_iters,
+                record=(),
+            )
+        u, v = (part[:, :rank] for part in host_factors(result))
         norms = np.maximum(np.linalg.norm(v, axis=0), 1e-30)
         energies = np.square(u * norms).sum(axis=0)
         parts.append(Columns(np.linalg.solve(_flat_atoms(), v / norms), energies))
