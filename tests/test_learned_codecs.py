@@ -237,7 +237,8 @@ def test_broken_chunks_of_v_are_refused(photo):
     refused(spoiled(data, 1, lambda v: b""))
     head, v, *rest = read_chunks(data)
     assert "chunks of factors" in refused(write_chunks([head, v]))
-    for wrong in ([head, *rest], [head, v, v, *rest], [head, *rest, v]):
+    assert "factors before a chunk of V" in refused(write_chunks([head, *rest]))
+    for wrong in ([head, v, v, *rest], [head, *rest, v]):
         refused(write_chunks(wrong))
 
 

@@ -93,6 +93,8 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> File:
     for tag, body in chunks:
         if tag in (b"V", b"F") and tag == next(tags, None):
             bodies.append(body)
+        elif tag == b"F" and isinstance(header, BasisHeader) and not bodies:
+            raise FormatError("data has factors before a chunk of V")
         elif tag == b"F":
             raise FormatError(f"data has more chunks of factors than the {expected} of its header")
         elif tag in _EXTRAS and _EXTRAS[tag] not in extras and not bodies:

@@ -1,8 +1,12 @@
 """The codecs that solve for both factors: IMF, SVD and NMF in one pipeline.
 
 They share all stages with each other but the factorization: the colours, the patches, the decision
-of both factors by their rate, the contexts, deblocking and the control of the rate. A comparison of
-these codecs compares factorizations.
+of both factors by their rate, the contexts, deblocking and the control of the rate. V is stored by
+its deviations from the DCT dictionaries. A comparison of these codecs compares factorizations.
+
+V differs in what suits each. IMF starts from the dictionary that is best for a patch. The SVD has a
+V of 8 x 8 pixels, which the quarters of a patch share: one of 16 x 16 costs it far more bits than
+it saves. NMF has at most 32 columns, which have no order to cut them off by.
 """
 
 from __future__ import annotations
@@ -38,9 +42,12 @@ class _Learned(DialCodec):
 class IMFCodec(_Learned):
     """Integer matrix factorization: both factors are integers, and both are solved for.
 
+    What is minimised is the squared error plus the bits of both factors. An entry of V that does
+    not pay for its bits stays that of the DCT dictionary.
+
     Attributes:
-        num_iters: number of alternations between V and U; 0 keeps V at the DCT dictionary. Each
-            takes about as long as a quarter of the default ones.
+        num_iters: largest number of alternations between V and U. It ends earlier where they gain
+            next to nothing. With 0, V is the DCT dictionary.
     """
 
     num_iters: int = 3
@@ -55,7 +62,7 @@ class IMFCodec(_Learned):
 
 @dataclass(frozen=True)
 class SVDCodec(_Learned):
-    """The truncated SVD, with V rounded to integers and U decided by its rate."""
+    """The truncated SVD: V holds singular vectors, rounded as finely as pays."""
 
     name: ClassVar[str] = "svd"
     label: ClassVar[str] = "SVD"
