@@ -83,6 +83,16 @@ class Basis:
             kind: number of the dictionary.
             plane: index of the plane.
         """
+        if (kind, plane) not in self._kept:
+            self._kept[kind, plane] = self._columns(kind, plane)
+        return self._kept[kind, plane]
+
+    @functools.cached_property
+    def _kept(self) -> dict[tuple[int, int], np.ndarray]:
+        """The parts of V that were asked for: files have many tiles."""
+        return {}
+
+    def _columns(self, kind: int, plane: int) -> np.ndarray:
         count = len(ATOMS)
         rows = slice(plane * count, (plane + 1) * count)
         atoms = dictionary(kind).astype(np.float64)
@@ -91,9 +101,8 @@ class Basis:
         out[:, rows] = atoms
         # Exact: all sums are integers below 2^53. Most columns are those of the dictionary.
         own = np.flatnonzero(deviations.any(axis=0))
-        out[:, own] = np.floor(
-            out[:, own] + (atoms @ deviations[:, own] + (self.unit >> 1)) / self.unit
-        )
+        moved = atoms @ deviations[:, own] + (self.unit >> 1)
+        out[:, own] += np.floor(moved / self.unit)
         return np.maximum(out, 0) if self.is_nonnegative else out
 
     def encode(self) -> bytes:
