@@ -4,10 +4,13 @@ It shares no code with the package but the dictionaries and the headers, and is 
 the docstrings and the description of the format say.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from lrfjax.codec.decode import Contents
 from lrfjax.codec.dictionaries import dictionary
+from lrfjax.codec.entropy import trained
 from lrfjax.codec.header_parts import Finish
 from lrfjax.codec.layout import Layout
 from lrfjax.codec.quantize import IntegerFactors
@@ -103,13 +106,16 @@ def _basis_planes(contents: Contents) -> list[np.ndarray]:
 def _finish(
     planes: list[np.ndarray], finish: Finish, size: tuple[int, int], patch: tuple[int, int]
 ) -> np.ndarray:
-    """Deblock, crop, and change colours."""
+    """Deblock, restore, crop, and change colours."""
     bits = FRACTION_BITS[finish.depth]
     done = []
     for plane, step in zip(planes, finish.steps, strict=True):
         limit = max((step << (bits - 4)) * finish.deblocking // 16, 1)
         plane = _smooth_borders(plane, patch[1], limit)
         plane = _smooth_borders(plane.T, patch[0], limit).T
+        plane = np.clip(plane, -(512 << bits), 512 << bits)
+        if finish.restoration and not done:
+            plane = _restore(plane, step << (bits - 4), finish.restoration)
         done.append(np.clip(plane, -(512 << bits), 512 << bits)[: size[0], : size[1]])
     channels = []
     for row in finish.inverse:
@@ -143,6 +149,43 @@ def _smooth_borders(plane: np.ndarray, length: int, limit: int) -> np.ndarray:
                 part = (share * moved + 32) // 64
                 out[line, border - 1 - i] += part
                 out[line, border + i] -= part
+    return out
+
+
+def _restore(plane: np.ndarray, step: int, strength: int) -> np.ndarray:
+    """Restore a plane, block by block."""
+    with np.load(Path(trained.__file__).with_name("trained.npz")) as arrays:
+        weights = arrays["restoration"].astype(np.int64) * strength // 16
+    out = plane.copy()
+    padded = np.pad(plane, 2, mode="edge")
+    limits = [max(c * step // 256, 1) for c in (13, 38, 102, 307)]
+    bounds = [a * step // 16 for a in (41, 82, 143, 225, 348, 512)]
+    for top in range(0, plane.shape[0], 8):
+        for left in range(0, plane.shape[1], 8):
+
+            def moved(down: int, right: int, top: int = top, left: int = left) -> np.ndarray:
+                return padded[
+                    top + 2 + down : top + 10 + down, left + 2 + right : left + 10 + right
+                ]
+
+            x = moved(0, 0)
+            v, h, f, r = (
+                int(np.abs(2 * x - moved(i, j) - moved(-i, -j)).sum())
+                for i, j in ((1, 0), (0, 1), (1, 1), (1, -1))
+            )
+            activity = sum(v + h >= bound for bound in bounds)
+            diagonal = abs(f - r) > abs(v - h)
+            m, n = (f, r) if diagonal else (v, h)
+            strength_of = sum(2 * max(m, n) > ratio * min(m, n) for ratio in (3, 5))
+            number = 9 * activity
+            if strength_of:
+                number += 4 * strength_of - 3 + 2 * diagonal + (m < n)
+            total = np.zeros_like(x)
+            for i, (a, b) in enumerate(((0, 1), (1, 0), (0, 2), (1, 1), (1, -1), (2, 0))):
+                for j, limit in enumerate(limits):
+                    for other in (moved(a, b), moved(-a, -b)):
+                        total += weights[4 * i + j, number] * np.clip(other - x, -limit, limit)
+            out[top : top + 8, left : left + 8] = x + _shifted(total, 10)
     return out
 
 

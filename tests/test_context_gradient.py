@@ -47,7 +47,7 @@ def test_it_is_the_sum_of_slopes_over_all_contexts_of_an_entry(monkeypatch):
     gradient = rate_gradient(source)
     records = [r for plane in source.records for colors in plane for r in colors]
     assert all(np.all(r.values <= 24) for r in records)
-    steep = [slopes(r.values, r.classes, r.tables.bits) for r in records]
+    steep = [slopes(r.values, r.classes, r.tables) for r in records]
     before = expected_magnitudes(entries, stack, monkeypatch)
     assert len(before) == len(steep)
     board = checkerboard(*stack.grid)

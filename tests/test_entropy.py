@@ -116,7 +116,7 @@ def test_frequencies_sum_up_and_none_is_zero(counts):
 
 def test_every_trained_table_is_whole():
     tables = [t for kind in trained.mean_tables() for plane in kind for t in plane.tables]
-    tables += [t for plane in trained.band_tables() for band in plane for t in band.tables]
+    tables += [t for p in trained.band_tables() for c in p for band in c for t in band.tables]
     tables += [t for kind in trained.factor_tables() for t in kind.tables]
     for table in set(tables):
         assert table.frequencies.sum() == ans.TOTAL

@@ -143,25 +143,29 @@ def test_products_with_dictionaries_are_exact(seed, largest):
     step=st.sampled_from([1, 16, 300, MAX_STEP]),
     size=st.sampled_from([1.0, 20.0, 2.0**18]),
     grid=st.sampled_from([(1, 1), (1, 4), (3, 1), (2, 3)]),
+    restored=st.sampled_from([(0, (8, 9)), (16, (16, 16)), (5, (8, 8))]),
 )
 @wild
-def test_pixels_of_any_planes_are_exact(seed, depth, deblocking, step, size, grid):
+def test_pixels_of_any_planes_are_exact(seed, depth, deblocking, step, size, grid, restored):
     rng = np.random.default_rng(seed)
     bits = planes.FRACTION_BITS[depth]
     limit = 512 << bits
-    side = (8, 9)
+    restoration, side = restored
     height, width = (n * length for n, length in zip(grid, side, strict=True))
     whole = rng.normal(0, size * 2**bits, (3, height, width))
     whole = np.clip(whole, -limit, limit).astype(np.int32)
-    patches = whole.reshape(3, grid[0], 8, grid[1], 9).transpose(0, 2, 4, 1, 3)
+    patches = whole.reshape(3, grid[0], side[0], grid[1], side[1]).transpose(0, 2, 4, 1, 3)
     inverse = rng.integers(-4096, 4097, (3, 3)).astype(np.int32)
-    finish = Finish(depth, tuple(map(tuple, inverse.tolist())), (step, 1, 77), deblocking)
+    finish = Finish(
+        depth, tuple(map(tuple, inverse.tolist())), (step, 1, 77), deblocking, restoration
+    )
     shape = (height - 1, width - 2)
     pixels = planes.to_pixels(
         patches,
         np.array(finish.steps, np.int32),
         deblocking,
         inverse,
+        restoration=restoration,
         size=shape,
         first_row=0,
         depth=depth,

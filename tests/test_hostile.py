@@ -67,6 +67,7 @@ def finish(planes):
         (bytes([planes]), NO_PLANES),
         (b"\x08", NO_DEPTH),
         (b"\x13", []),
+        (b"\x10", [b"\x11", b"\xff"]),
         *[(varint(300), NO_STEP)] * planes,
         *(color if planes == 3 else []),
     ]
@@ -467,7 +468,7 @@ def test_random_words_give_dictionary_factors_that_can_be_rendered(seed):
     if u is None:
         return
     inverse = rng.integers(-4096, 4097, (3, 3))
-    finishing = Finish(8, tuple(map(tuple, inverse.tolist())), steps, 255)
+    finishing = Finish(8, tuple(map(tuple, inverse.tolist())), steps, 255, 16)
     header = DictionaryHeader((32, 48), 2, finishing)
     kinds = rng.integers(0, 4, 6).astype(np.int32)
     ((_, pixels),) = finish_strips(header, [reconstruct(header, u, kinds)])

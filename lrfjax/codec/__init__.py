@@ -19,7 +19,8 @@ Pipelines:
 Parts of the default pipeline:
 
 - ``tiles``: rows of patches that are coded independently.
-- ``dictionary_choice``: the choice of a dictionary for each patch by rate and distortion.
+- ``dictionary_choice``: the choice of a dictionary for each patch by an estimate of its cost.
+- ``dictionary_search``: the same by the actual cost.
 - ``basis``: a learned V, by its deviations from the dictionaries, and the exact product with U.
 - ``basis_fit``: the alternation between U and V.
 - ``basis_choice``: the decision of U for a learned V.

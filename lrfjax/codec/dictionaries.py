@@ -113,41 +113,34 @@ def _inverses() -> np.ndarray:
     return np.linalg.inv(scaled).transpose(0, 2, 1).astype(np.float32)
 
 
-def analyze(x: Array) -> Array:
+def coefficients(x: Array) -> list[Array]:
     """Return the real-valued coefficients U of patches in all dictionaries: X = U V^T / 2^14.
 
     Args:
         x: shape (planes, 16, 16, M), float32: plane, row and column in the patch, patch.
 
     Returns:
-        Shape (4, planes, 256, M), float32: dictionary, plane, atom, patch.
+        For each dictionary shape (planes, 256, M), float32: plane, frequencies in row-major order,
+        patch.
     """
-    both = _inverses()
+    planes, _, _, count = x.shape
     out = []
-    for vertical in both:
-        rows = jnp.einsum("ap,kpqm->kaqm", vertical, x, precision=lax.Precision.HIGHEST)
-        for horizontal in both:
-            grid = jnp.einsum("bq,kaqm->kabm", horizontal, rows, precision=lax.Precision.HIGHEST)
-            out.append(grid.reshape(x.shape[0], SIDE * SIDE, -1)[:, _positions()])
-    return jnp.stack(out)
+    for vertical in _inverses():
+        rows = _products(vertical, x.reshape(planes, SIDE, SIDE * count))
+        for horizontal in _inverses():
+            both = _products(horizontal, rows.reshape(planes * SIDE, SIDE, count))
+            out.append(both.reshape(planes, SIDE * SIDE, count))
+    return out
 
 
-def choose(coefficients: Array, steps: Array, bias: float) -> tuple[Array, Array]:
-    """Return the dictionary of each patch with the fewest estimated bits.
+def _products(a: np.ndarray, b: Array) -> Array:
+    """Return the product of a matrix with each of several, shape (n, 16, k)."""
+    # One matrix for each product takes half as long as one for all.
+    return lax.batch_matmul(
+        jnp.broadcast_to(a, (len(b), *a.shape)), b, precision=lax.Precision.HIGHEST
+    )
 
-    The estimate for a coefficient c is log2(1 + (c / step)^2).
 
-    Args:
-        coefficients: shape (4, planes, 256, M), float32, from ``analyze``.
-        steps: shape (planes,), float32.
-        bias: bits that a dictionary other than the first has to save.
-
-    Returns:
-        The coefficients in the chosen dictionaries, shape (planes, 256, M), and the dictionaries,
-        shape (M,), int32.
-    """
-    ratios = coefficients / steps[None, :, None, None]
-    costs = jnp.sum(jnp.log2(1 + ratios * ratios), axis=(1, 2))
-    kinds = jnp.argmin(costs.at[1:].add(bias), axis=0)
-    chosen = jnp.take_along_axis(coefficients, kinds[None, None, None, :], axis=0)[0]
-    return chosen, kinds.astype(jnp.int32)
+def by_atom(coefficients: Array) -> Array:
+    """Return coefficients in row-major order of frequencies, (..., 256, M), in order of atoms."""
+    return coefficients[..., _positions(), :]

@@ -89,6 +89,7 @@ def _finish(header: TiledHeader, patches: np.ndarray, first_row: int, height: in
         np.array(header.finish.steps, np.int32),
         header.finish.deblocking,
         np.array(header.finish.inverse, np.int32),
+        restoration=header.finish.restoration,
         size=(height, header.size[1]),
         first_row=first_row,
         depth=header.finish.depth,

@@ -17,23 +17,27 @@ import numpy as np
 from lrfjax.codec import rate_control, tiles
 from lrfjax.codec.atoms import ATOMS, BANDS, PATCH_SIZE, SIDE
 from lrfjax.codec.dictionaries import NUM_KINDS
-from lrfjax.codec.dictionary_choice import choose_by_cost
+from lrfjax.codec.dictionary_choice import choose
 from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
+from lrfjax.codec.dictionary_search import choose_by_cost
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from lrfjax.codec.header_parts import MAX_STEP, Finish
 from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import plane_weights, rotation_of, to_patches
 from lrfjax.codec.tiled_headers import DictionaryHeader, TiledHeader
 from lrfjax.codec.tiles import CodedTile
+from lrfjax.image import restore
 from lrfjax.image.deblock import STRENGTH_UNIT
 from lrfjax.image.patches import patch_grid
 
-DEBLOCKING = round(1.2 * STRENGTH_UNIT)
+DEBLOCKING = round(0.9 * STRENGTH_UNIT)
+RESTORATION = restore.STRENGTH_UNIT
 # In photographs about one in 10^5 entries of the two lowest classes is nonzero. Other content needs
 # them: ``tiles.code_tile`` lowers the skip where that pays.
 SKIP = 2
 """The skip that encoders begin with."""
-_BIAS = 2.0
+_PASSES = 2
+# The number of decisions of all entries from effort 2 on. A third gains nothing.
 
 LEAST_STEP = 2
 """The smallest step, in 1/16 gray levels. Below it, entries for white and black exceed 16 bits."""
@@ -162,6 +166,7 @@ class ImageEncoder:
                 inverse=tuple(map(tuple, self.rotation.inverse.tolist())),
                 steps=tuple(min(max(round(whole * w), LEAST_STEP), MAX_STEP) for w in self.weights),
                 deblocking=DEBLOCKING,
+                restoration=RESTORATION,
             ),
         )
 
@@ -176,7 +181,7 @@ class ImageEncoder:
             for plane, rank in enumerate(self.ranks):
                 u[plane, :, rank:] = 0
             stack = Stack(grid, tiles.live_bands(u), steps, SKIP)
-            return tiles.code_tile(u, kinds, stack, lagrangian, self.effort)
+            return tiles.code_tile(u, kinds, stack, lagrangian, min(self.effort, _PASSES))
 
         return in_order(code, self._parts(), self.progress)
 
@@ -186,7 +191,7 @@ class ImageEncoder:
         """Return real-valued U, shape (planes, M, 256), and the dictionary of each patch."""
         in_gray = np.array(steps, np.float32) / 16
         if self.effort == 2:
-            return tiles.guess_ratios(patches, in_gray, bias=_BIAS)
+            return choose(patches, in_gray, grid, lagrangian)
         ratios = tiles.all_ratios(patches, in_gray, count=1 if self.effort == 1 else NUM_KINDS)
         kinds = np.zeros(ratios.shape[2], np.int32)
         if self.effort > 1:

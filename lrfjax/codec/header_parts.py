@@ -9,6 +9,7 @@ from lrfjax.codec.layout import padding_fits
 from lrfjax.codec.planes import COLOR_BITS
 from lrfjax.errors import FormatError
 from lrfjax.image.patches import padded_size
+from lrfjax.image.restore import STRENGTH_UNIT
 
 METHODS = ("imf", "svd", "nmf")
 MAX_STEP = 1 << 14
@@ -27,17 +28,19 @@ class Finish:
         inverse: 4096 times the plane-to-channel matrix, one row per channel; 1 x 1 or 3 x 3.
         steps: quantization steps of the planes, in 1/16 gray levels, 1 to 16384.
         deblocking: strength of the deblocking filter, 0 to 255.
+        restoration: strength of the restoration of the first plane, 0 to 16.
     """
 
     depth: int
     inverse: IntMatrix
     steps: tuple[int, ...]
     deblocking: int
+    restoration: int
 
 
 def write_finish(finish: Finish) -> bytes:
     """Return the bytes of a finish."""
-    out = bytes([len(finish.steps), finish.depth, finish.deblocking])
+    out = bytes([len(finish.steps), finish.depth, finish.deblocking, finish.restoration])
     out += b"".join(map(varint, finish.steps))
     if len(finish.steps) == 3:
         out += b"".join(signed_varint(x) for row in finish.inverse for x in row)
@@ -53,9 +56,10 @@ def read_finish(reader: Reader) -> Finish:
     if depth not in (8, 16):
         raise FormatError(f"depth must be 8 or 16, got {depth}")
     deblocking = reader.byte("strength of deblocking")
+    restoration = reader.byte("strength of restoration", STRENGTH_UNIT)
     steps = tuple(reader.varint("step", 1, MAX_STEP) for _ in range(planes))
     inverse = _read_rotation(reader) if planes == 3 else ((1 << COLOR_BITS,),)
-    return Finish(depth, inverse, steps, deblocking)
+    return Finish(depth, inverse, steps, deblocking, restoration)
 
 
 def _read_rotation(reader: Reader) -> IntMatrix:

@@ -16,8 +16,11 @@ import numpy as np
 from jax import Array
 
 from lrfjax.codec.atoms import PATCH_SIZE
+from lrfjax.codec.buckets import chunks, join
 from lrfjax.codec.dictionaries import TRANSFORM_BITS
+from lrfjax.codec.entropy.trained import restoration_weights
 from lrfjax.image.deblock import deblock
+from lrfjax.image.restore import STRENGTH_UNIT, extend, restore
 
 A = TypeVar("A", np.ndarray, Array)
 
@@ -176,6 +179,7 @@ def to_pixels(
     strength: int,
     inverse: np.ndarray,
     *,
+    restoration: int,
     size: tuple[int, int],
     first_row: int,
     depth: int,
@@ -187,6 +191,8 @@ def to_pixels(
         steps: shape (planes,), int32, in 1/16 gray levels.
         strength: strength of the deblocking filter.
         inverse: shape (channels, planes), int32, see ``Rotation``.
+        restoration: strength of the restoration of the first plane, 0 to 16. If it is not 0, P and
+            Q are multiples of 8.
         size: (height, width) of the result.
         first_row: first row of the planes in the result.
         depth: bits per channel, 8 or 16.
@@ -195,8 +201,12 @@ def to_pixels(
         Shape (height, width, channels), uint8 or uint16.
     """
     bits = FRACTION_BITS[depth]
-    x = deblock(patches, steps << (bits - STEP_BITS), strength)
+    steps = steps << (bits - STEP_BITS)
+    x = deblock(patches, steps, strength)
     _, p, q, rows, columns = x.shape
+    if restoration:
+        weights = restoration_weights() * restoration // STRENGTH_UNIT
+        x[0] = _restored(x[0], steps[0], weights, depth)
     dtype = np.uint8 if depth == 8 else np.uint16
     image = np.empty((rows, p, columns, q, len(inverse)), dtype)
     # One row of pixels of all patches at a time stays in the cache.
@@ -205,6 +215,16 @@ def to_pixels(
             image[:, line, :, :, channel] = values.transpose(1, 2, 0)
     pixels = image.reshape(rows * p, columns * q, len(inverse))
     return pixels[first_row : first_row + size[0], : size[1]]
+
+
+def _restored(plane: np.ndarray, step: int, weights: np.ndarray, depth: int) -> np.ndarray:
+    """Return a deblocked plane after ``restore``, shape (P, Q, rows, columns)."""
+    limit = LARGEST_LEVEL << FRACTION_BITS[depth]
+    clipped = np.clip(plane, -limit, limit).astype(np.int16 if depth == 8 else np.int32)
+    beyond = extend(clipped)
+    count = beyond.shape[2]
+    parts = [restore(c.cut(beyond, 2), step, weights) for c in chunks(count)]
+    return join(parts, count, 2).reshape(plane.shape)
 
 
 def _channels(x: np.ndarray, inverse: np.ndarray, depth: int) -> Iterator[np.ndarray]:

@@ -86,7 +86,8 @@ def _planes(finish: Finish) -> str:
 
 def _finish_lines(finish: Finish) -> list[str]:
     steps = ", ".join(f"{step / 16:g}" for step in finish.steps)
-    return [_line("steps", f"{steps} gray levels by plane, deblocking {finish.deblocking}")]
+    filters = f"deblocking {finish.deblocking}, restoration {finish.restoration}"
+    return [_line("steps", f"{steps} gray levels by plane, {filters}")]
 
 
 def _bit_table(found: Account, num_pixels: int) -> list[str]:

@@ -84,7 +84,7 @@ def num_groups(planes: int) -> int:
 
 def class_tables() -> ClassTables:
     """Return the tables of the classes: those of luma's highest frequencies."""
-    return band_tables()[0][-1]
+    return band_tables()[0][0][-1]
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,28 +8,34 @@ weights, by the transposed products of ``dictionary_coder``. The encoder uses it
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from lrfjax.codec.atoms import BANDS
 from lrfjax.codec.entropy.checkerboard import add_neighbors, checkerboard
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, product
 from lrfjax.codec.entropy.frequency_contexts import WEIGHT_ONE
-from lrfjax.codec.entropy.magnitudes import ESCAPE, class_centers
+from lrfjax.codec.entropy.magnitudes import ESCAPE, ClassTables, class_centers
 from lrfjax.codec.entropy.trained import band_contexts
 
 
-def slopes(values: np.ndarray, classes: np.ndarray, bits: np.ndarray) -> np.ndarray:
+def slopes(values: np.ndarray, classes: np.ndarray, tables: ClassTables) -> np.ndarray:
     """Return the derivative of each entry's bits by its expected magnitude, float32.
 
     Args:
         values: magnitudes, any shape.
         classes: same shape, class of each magnitude.
-        bits: shape (classes, ESCAPE + 1), the cost of each symbol.
+        tables: tables of the classes.
     """
-    centers = class_centers()
+    return _slopes_of(tables)[classes, np.minimum(values, ESCAPE)]
+
+
+@functools.lru_cache(maxsize=64)
+def _slopes_of(tables: ClassTables) -> np.ndarray:
+    """Return the derivative of the cost of each symbol, shape (classes, ESCAPE + 1), float32."""
     # Bits are constant within a class, so take differences between neighbouring classes.
-    change = np.gradient(bits, centers, axis=0).astype(np.float32)
-    return change[classes, np.minimum(values, ESCAPE)]
+    return np.gradient(tables.bits, class_centers(), axis=0).astype(np.float32)
 
 
 def rate_gradient(source: DecidingSource) -> list[np.ndarray]:
@@ -54,7 +60,7 @@ def rate_gradient(source: DecidingSource) -> list[np.ndarray]:
             span = slice(*BANDS[band])
             for color, record in enumerate(colors):
                 context = band_contexts()[plane][color][band]
-                g = slopes(record.values, record.classes, record.tables.bits)
+                g = slopes(record.values, record.classes, record.tables)
                 g *= record.classes >= source.stack.skip
                 window, weights = context.same_cell
                 own[plane][color][:, window] += product(g, weights.T)

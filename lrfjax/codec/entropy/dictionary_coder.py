@@ -90,9 +90,8 @@ def walk(source: Source, stack: Stack) -> np.ndarray:
             columns = slice(*BANDS[band])
             for color in (0, 1):
                 expected = _expect(known, before, plane, color, band, stack.steps[plane])
-                entries = source.band(
-                    plane, color, band, classes_of(expected), band_tables()[plane][band]
-                )
+                tables = band_tables()[plane][color][band]
+                entries = source.band(plane, color, band, classes_of(expected), tables)
                 by_color[color].append(entries)
                 known.set_color(color, columns, entries)
             known.sum_neighbors(0, columns)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -164,6 +165,41 @@ def band_context(weights: np.ndarray, plane: int, color: int, band: int) -> Band
         column[_PLANES_BESIDE],
         column[_VERTICAL],
         column[_HORIZONTAL],
+        w[_CONSTANT],
+        w[_PER_STEP],
+    )
+
+
+class PlaneWeights(NamedTuple):
+    """The weights of a plane over its own magnitudes, for one colour.
+
+    Attributes:
+        same_cell: shape (256, 256), weights of magnitudes in the same cell.
+        vertical: shape (256, 256), weights of sums over the cells above and below.
+        horizontal: shape (256, 256), weights of sums over the cells to the left and right.
+        constant: constant terms, shape (256,).
+        per_step: weights of ``STEP_UNIT`` over the step, shape (256,).
+    """
+
+    same_cell: np.ndarray
+    vertical: np.ndarray
+    horizontal: np.ndarray
+    constant: np.ndarray
+    per_step: np.ndarray
+
+
+def plane_weights(weights: np.ndarray, plane: int, color: int) -> PlaneWeights:
+    """Return the weights of all bands of a plane as matrices, integers; see ``band_context``."""
+    masks = group_masks()
+    w = weights[:, plane, color].astype(np.int64)
+
+    def combine(first: int, matrices: np.ndarray) -> np.ndarray:
+        return np.einsum("gi,gij->ij", w[first : first + len(matrices)], matrices)
+
+    return PlaneWeights(
+        combine(0, masks["same_cell"]),
+        combine(_ACROSS, masks["vertical"]) + np.diag(w[_VERTICAL] * color),
+        combine(_ACROSS, masks["horizontal"]) + np.diag(w[_HORIZONTAL] * color),
         w[_CONSTANT],
         w[_PER_STEP],
     )

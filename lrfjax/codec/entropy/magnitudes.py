@@ -254,7 +254,8 @@ def forgone(
     """
     flat, which = targets.ravel(), classes.ravel()
     counts = np.array([np.count_nonzero(which == c) for c in range(skip)])
-    live = np.flatnonzero((flat > 0.5) & (which < skip))
+    live = np.flatnonzero(flat > 0.5)
+    live = live[which[live] < skip]
     x, c = flat[live], which[live]
     value = np.minimum(np.rint(x), MAX_ENTRY).astype(np.int32)
     cost = bits[c, np.minimum(value, ESCAPE)] + 1 - bits[c, 0]

@@ -1,4 +1,4 @@
-"""Context weights and symbol counts trained on photographs, all integers (``trained.npz``)."""
+"""Weights and symbol counts trained on photographs, all integers (``trained.npz``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lrfjax.codec.entropy.ans import table_from_counts
 from lrfjax.codec.entropy.frequency_contexts import BandContext, band_context
 from lrfjax.codec.entropy.magnitudes import ClassTables
 
-ZONES = (0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4)
+ZONES = (0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9)
 """The index of the tables of each band."""
 
 
@@ -26,10 +26,15 @@ def _class_tables(counts: np.ndarray) -> ClassTables:
     return ClassTables.of([table_from_counts(row) for row in counts])
 
 
+def context_weights() -> np.ndarray:
+    """Return the context weights, see ``frequency_contexts.band_context``."""
+    return _arrays()["weights"]
+
+
 @functools.lru_cache(maxsize=1)
 def band_contexts() -> list[list[list[BandContext]]]:
     """Return the context weights by plane, colour and band."""
-    weights = _arrays()["weights"]
+    weights = context_weights()
     return [
         [[band_context(weights, p, c, b) for b in range(len(BANDS))] for c in (0, 1)]
         for p in range(3)
@@ -37,10 +42,15 @@ def band_contexts() -> list[list[list[BandContext]]]:
 
 
 @functools.lru_cache(maxsize=1)
-def band_tables() -> list[list[ClassTables]]:
-    """Return the tables by plane and band."""
-    by_zone = [[_class_tables(zone) for zone in plane] for plane in _arrays()["band_counts"]]
-    return [[zones[z] for z in ZONES] for zones in by_zone]
+def band_tables() -> list[list[list[ClassTables]]]:
+    """Return the tables by plane, colour and band."""
+    return [
+        [
+            [zones[z] for z in ZONES]
+            for zones in ([_class_tables(zone) for zone in c] for c in plane)
+        ]
+        for plane in _arrays()["band_counts"]
+    ]
 
 
 @functools.lru_cache(maxsize=1)
@@ -59,3 +69,9 @@ def factor_weights() -> np.ndarray:
 def factor_tables() -> list[ClassTables]:
     """Return the tables of ``factor_coder`` for U and V."""
     return [_class_tables(kind) for kind in _arrays()["factor_counts"]]
+
+
+@functools.lru_cache(maxsize=1)
+def restoration_weights() -> np.ndarray:
+    """Return the weights of ``image.restore``, int32, shape (NUM_WEIGHTS, NUM_CLASSES)."""
+    return _arrays()["restoration"].astype(np.int32)
