@@ -100,7 +100,8 @@ def walk(source: Source, stack: Stack) -> np.ndarray:
             last = 1 + signed[0].shape[1]
             for color in (0, 1):
                 out[plane][board.cells[color], 1:last] = signed[color]
-            known.forget(last)
+            if last < BANDS[bands - 1][1]:
+                known.forget(last)
         before.append(known)
     return out
 
