@@ -18,10 +18,13 @@ from tqdm import tqdm
 import lrfjax
 from benchmarks.harness import Benchmark, Row, Rows, group, run
 from benchmarks.report import images
-from lrfjax.codec import basis_fit, basis_solvers, dictionary_encode, tiles
-from lrfjax.codec.atoms import ATOMS
-from lrfjax.codec.basis import Basis
+from lrfjax.codec.dictionary import encode as dictionary_encode
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import ATOMS
 from lrfjax.codec.entropy import magnitudes
+from lrfjax.codec.learned import fit as basis_fit
+from lrfjax.codec.learned import solvers as basis_solvers
+from lrfjax.codec.learned.basis import Basis
 from lrfjax.evaluation.page import table
 from lrfjax.evaluation.paired import Difference
 from lrfjax.evaluation.rate_distortion import restrict_rates

@@ -21,8 +21,8 @@ import numpy as np
 import lrfjax
 from benchmarks.report import seconds
 from lrfjax.cli.batch import tile_bar
-from lrfjax.codec import tiles
-from lrfjax.codec.atoms import SIDE
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import SIDE
 
 WARM_TILES = 4
 """Tiles of the warm-up. Programs are compiled for the first, the last and any tile in between."""

@@ -24,9 +24,10 @@ from scipy.optimize import nnls
 from tqdm import tqdm
 
 import lrfjax
-from lrfjax.codec import dictionary_choice
-from lrfjax.codec.atoms import ATOMS, BANDS
 from lrfjax.codec.codec import Rate
+from lrfjax.codec.codecs.paper import PaperIMFCodec
+from lrfjax.codec.dictionary import choice as dictionary_choice
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS
 from lrfjax.codec.entropy import dictionary_coder, factor_coder, interlaced, trained
 from lrfjax.codec.entropy.ans import SymbolEncoder
 from lrfjax.codec.entropy.checkerboard import checkerboard
@@ -39,10 +40,9 @@ from lrfjax.codec.entropy.frequency_contexts import (
     group_masks,
 )
 from lrfjax.codec.entropy.magnitudes import ESCAPE, NUM_CLASSES
-from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.paper import PaperIMFCodec
 from lrfjax.codec.planes import color_rotation, to_patches
-from lrfjax.codec.ranks import resolve_ranks
+from lrfjax.codec.published.layout import to_matrices
+from lrfjax.codec.published.ranks import resolve_ranks
 from lrfjax.codec.rate_control import LAGRANGIAN
 from lrfjax.image.reading import read_image
 

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from lrfjax.codec.dictionary_decode import reconstruct
-from lrfjax.codec.dictionary_encode import ImageEncoder
+from lrfjax.codec.dictionary.decode import reconstruct
+from lrfjax.codec.dictionary.encode import ImageEncoder
 from lrfjax.codec.rate_control import quality_dial
 from lrfjax.image import restore
 from lrfjax.image.deblock import deblock

@@ -12,8 +12,8 @@ import numpy as np
 
 import lrfjax
 from benchmarks.report import images
-from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.paper import PaperIMFCodec
+from lrfjax.codec.codecs.paper import PaperIMFCodec
+from lrfjax.codec.published.layout import to_matrices
 
 RANKS = (4, 16, 32, 64)
 SHIFT = (3, 5)

@@ -15,7 +15,10 @@ All public names are listed in ``__all__`` and can be imported from ``lrfjax`` i
 from importlib.metadata import version as _version
 
 from lrfjax.codec.codec import Codec, Rate
-from lrfjax.codec.dct import DCTCodec
+from lrfjax.codec.codecs.dct import DCTCodec
+from lrfjax.codec.codecs.learned import IMFCodec, NMFCodec, SVDCodec
+from lrfjax.codec.codecs.paper import PAPER_SETTINGS, PaperIMFCodec, PaperSVDCodec
+from lrfjax.codec.codecs.pil import pil_decode, pil_encode
 from lrfjax.codec.decode import decode, read_factors, read_metadata
 from lrfjax.codec.doors import (
     dct_decode,
@@ -28,9 +31,6 @@ from lrfjax.codec.doors import (
     svd_encode,
 )
 from lrfjax.codec.encode import encode
-from lrfjax.codec.learned import IMFCodec, NMFCodec, SVDCodec
-from lrfjax.codec.paper import PAPER_SETTINGS, PaperIMFCodec, PaperSVDCodec
-from lrfjax.codec.pil import pil_decode, pil_encode
 from lrfjax.codec.registry import find as find_codec
 from lrfjax.codec.registry import register as register_codec
 from lrfjax.errors import (

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.codec import tiles
+from lrfjax.codec.dictionary import tiles
 from lrfjax.evaluation.sample import sample_image
 
 FOLDER = Path(__file__).parent / "golden"

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lrfjax.codec import container
-from lrfjax.codec.chunks import FORMAT_VERSION, SIGNATURE, varint
+from lrfjax.codec.file import container
+from lrfjax.codec.file.chunks import FORMAT_VERSION, SIGNATURE, varint
 from tests.parts import Chunk, Chunks, parse, repaired
 
 Rng = np.random.Generator

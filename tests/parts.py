@@ -6,11 +6,11 @@ A part is a number of the header, a word of symbols, or a deflate stream.
 import zlib
 from dataclasses import dataclass
 
-from lrfjax.codec import container
-from lrfjax.codec.chunks import Reader, read_chunks, varint
 from lrfjax.codec.entropy import deflate
-from lrfjax.codec.learned_header import LearnedHeader
-from lrfjax.codec.tiled_headers import TiledHeader
+from lrfjax.codec.file import container
+from lrfjax.codec.file.chunks import Reader, read_chunks, varint
+from lrfjax.codec.file.learned_header import LearnedHeader
+from lrfjax.codec.file.tiled_headers import TiledHeader
 from lrfjax.errors import FormatError
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from lrfjax.codec.decode import Contents
-from lrfjax.codec.dictionaries import dictionary
+from lrfjax.codec.dictionary.dictionaries import dictionary
 from lrfjax.codec.entropy import trained
-from lrfjax.codec.header_parts import Finish
-from lrfjax.codec.layout import Layout
+from lrfjax.codec.file.header_parts import Finish
+from lrfjax.codec.file.tiled_headers import BasisHeader, DictionaryHeader
+from lrfjax.codec.published.layout import Layout
 from lrfjax.codec.quantize import IntegerFactors
-from lrfjax.codec.tiled_headers import BasisHeader, DictionaryHeader
 
 FRACTION_BITS = {8: 4, 16: 8}
 

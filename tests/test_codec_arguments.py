@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.codec import container
+from lrfjax.codec.file import container
 
 DCT, IMF, SVD, NMF = lrfjax.dct_encode, lrfjax.imf_encode, lrfjax.svd_encode, lrfjax.nmf_encode
 PAPER = dict(lrfjax.PAPER_SETTINGS)

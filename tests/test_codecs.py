@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.codec import tiles
-from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.ranks import resolve_ranks
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.published.layout import to_matrices
+from lrfjax.codec.published.ranks import resolve_ranks
 from tests.make_golden import deep, drawing, with_alpha
 
 pytestmark = pytest.mark.unoptimized

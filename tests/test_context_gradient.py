@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lrfjax.codec.atoms import BANDS
+from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy import dictionary_coder
 from lrfjax.codec.entropy.checkerboard import checkerboard
 from lrfjax.codec.entropy.context_gradient import rate_gradient, slopes

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lrfjax.codec.dictionary_choice import choose
+from lrfjax.codec.dictionary.choice import choose
 
 pytestmark = pytest.mark.unoptimized
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec.atoms import ATOMS, BANDS
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS
 from lrfjax.codec.entropy import (
     ans,
     deflate,

@@ -10,8 +10,8 @@ from scipy.interpolate import PchipInterpolator
 
 import lrfjax
 from lrfjax.codec.accounting import account
-from lrfjax.codec.atoms import BANDS
-from lrfjax.codec.tiled_headers import DictionaryHeader, TiledHeader
+from lrfjax.codec.dictionary.atoms import BANDS
+from lrfjax.codec.file.tiled_headers import DictionaryHeader, TiledHeader
 from lrfjax.evaluation import compare
 from lrfjax.evaluation.describe import describe
 from lrfjax.evaluation.rate_distortion import rising_part

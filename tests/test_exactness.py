@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec import dictionaries, planes, tiles
-from lrfjax.codec.atoms import BANDS
+from lrfjax.codec import planes
+from lrfjax.codec.dictionary import dictionaries, tiles
+from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy import ans
-from lrfjax.codec.header_parts import MAX_STEP, Finish
+from lrfjax.codec.file.header_parts import MAX_STEP, Finish
 from tests import reference_decoder
 from tests.make_golden import FILES, checksum, read, sums
 

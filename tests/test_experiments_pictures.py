@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lrfjax.codec.dct import DCTCodec
+from lrfjax.codec.codecs.dct import DCTCodec
 from lrfjax.codec.quantize import IntegerFactors, Range, Scale
 from lrfjax.errors import InputError
 from lrfjax.evaluation.experiments import (

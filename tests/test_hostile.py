@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrfjax
-from lrfjax.codec import container, learned_body, learned_header, tiles
 from lrfjax.codec.accounting import account
-from lrfjax.codec.atoms import BANDS
-from lrfjax.codec.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
-from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import BANDS
+from lrfjax.codec.dictionary.decode import finish_strips, reconstruct
 from lrfjax.codec.entropy import (
     ans,
     deflate,
@@ -25,8 +24,11 @@ from lrfjax.codec.entropy import (
     magnitudes,
     trained,
 )
-from lrfjax.codec.header_parts import MAX_STEP, Finish
-from lrfjax.codec.tiled_headers import DictionaryHeader
+from lrfjax.codec.file import container, learned_header
+from lrfjax.codec.file.chunks import Reader, read_chunks, signed_varint, varint, write_chunks
+from lrfjax.codec.file.header_parts import MAX_STEP, Finish
+from lrfjax.codec.file.tiled_headers import DictionaryHeader
+from lrfjax.codec.published import body as learned_body
 from lrfjax.evaluation.describe import describe
 from tests import fuzzing, parts
 from tests.make_golden import FILES, read

@@ -13,9 +13,10 @@ from PIL import Image
 import lrfjax
 from lrfjax import cli
 from lrfjax.cli.batch import tile_bar
-from lrfjax.codec import parallel, planes, tiles
-from lrfjax.codec.dictionary_decode import decode_tiles
-from lrfjax.codec.dictionary_encode import ImageEncoder
+from lrfjax.codec import parallel, planes
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.decode import decode_tiles
+from lrfjax.codec.dictionary.encode import ImageEncoder
 from lrfjax.image import reading
 
 NUM_TILES = 6

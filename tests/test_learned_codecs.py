@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.codec import basis_fit, basis_solvers, learned_decode, learned_encode, quarters, tiles
 from lrfjax.codec.accounting import account
-from lrfjax.codec.atoms import ATOMS
-from lrfjax.codec.basis import Basis, products, read_basis
-from lrfjax.codec.basis_choice import joined, reconstruction
-from lrfjax.codec.chunks import read_chunks, signed_varint, write_chunks
-from lrfjax.codec.dictionaries import dictionary
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import ATOMS
+from lrfjax.codec.dictionary.dictionaries import dictionary
+from lrfjax.codec.dictionary.tiles import reconstruct_tile
 from lrfjax.codec.entropy import basis_coder
 from lrfjax.codec.entropy.ans import SymbolEncoder
+from lrfjax.codec.file.chunks import read_chunks, signed_varint, write_chunks
+from lrfjax.codec.learned import decode as learned_decode
+from lrfjax.codec.learned import encode as learned_encode
+from lrfjax.codec.learned import fit as basis_fit
+from lrfjax.codec.learned import quarters
+from lrfjax.codec.learned import solvers as basis_solvers
+from lrfjax.codec.learned.basis import Basis, products, read_basis
+from lrfjax.codec.learned.choice import joined, reconstruction
 from lrfjax.codec.products import scaled_product
-from lrfjax.codec.tiles import reconstruct_tile
 from tests import reference_decoder
 from tests.make_golden import deep, repeated_pattern
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.codec import tiles
 from lrfjax.codec.buckets import bucket, chunks, join, pad_to
+from lrfjax.codec.dictionary import tiles
 
 pytestmark = pytest.mark.unoptimized
 

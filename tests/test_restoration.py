@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import lrfjax
-from lrfjax.codec import container
 from lrfjax.codec.entropy.trained import restoration_weights
-from lrfjax.codec.header_parts import MAX_STEP
+from lrfjax.codec.file import container
+from lrfjax.codec.file.header_parts import MAX_STEP
 from lrfjax.image import restore
 
 pytestmark = pytest.mark.unoptimized

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 import lrfjax
-from lrfjax.codec import tiles
-from lrfjax.codec.atoms import BANDS
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy.checkerboard import checkerboard
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from tests.make_golden import deep

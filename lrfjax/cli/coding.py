@@ -11,11 +11,11 @@ from typing import Any
 
 from lrfjax import checks
 from lrfjax.cli.batch import Job, plan, run_all, tile_bar
-from lrfjax.codec.chunks import SIGNATURE
 from lrfjax.codec.codec import Codec
 from lrfjax.codec.decode import decode, read_metadata
 from lrfjax.codec.doors import kind_with
 from lrfjax.codec.encode import encode
+from lrfjax.codec.file.chunks import SIGNATURE
 from lrfjax.codec.file_codec import FileCodec
 from lrfjax.codec.registry import codecs, find
 from lrfjax.errors import InputError

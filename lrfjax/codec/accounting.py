@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec import container, learned_decode, tiles
-from lrfjax.codec.atoms import ATOMS, BANDS
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS
 from lrfjax.codec.entropy import deflate, dictionary_coder, factor_coder, interlaced, magnitudes
 from lrfjax.codec.entropy.ans import SymbolDecoder, Table
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from lrfjax.codec.entropy.magnitudes import ClassTables
-from lrfjax.codec.learned_body import check_range
-from lrfjax.codec.learned_header import LearnedHeader
-from lrfjax.codec.tiled_headers import BasisHeader, TiledHeader
+from lrfjax.codec.file import container
+from lrfjax.codec.file.learned_header import LearnedHeader
+from lrfjax.codec.file.tiled_headers import BasisHeader, TiledHeader
+from lrfjax.codec.learned import decode as learned_decode
+from lrfjax.codec.published.body import check_range
 from lrfjax.image.reading import MAX_PIXELS
 
 

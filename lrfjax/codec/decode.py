@@ -10,16 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec import container, dictionary_decode, learned_body, learned_decode, tiles
-from lrfjax.codec.alpha import decode_alpha
-from lrfjax.codec.basis import Basis
-from lrfjax.codec.container import Header
-from lrfjax.codec.layout import from_matrices
-from lrfjax.codec.learned_header import LearnedHeader
+from lrfjax.codec.dictionary import decode as dictionary_decode
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.file import container
+from lrfjax.codec.file.alpha import decode_alpha
+from lrfjax.codec.file.container import Header
+from lrfjax.codec.file.learned_header import LearnedHeader
+from lrfjax.codec.file.tiled_headers import BasisHeader
+from lrfjax.codec.learned import decode as learned_decode
+from lrfjax.codec.learned.basis import Basis
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.products import scaled_product
+from lrfjax.codec.published import body as learned_body
+from lrfjax.codec.published.layout import from_matrices
 from lrfjax.codec.quantize import IntegerFactors
-from lrfjax.codec.tiled_headers import BasisHeader
 from lrfjax.errors import FormatError
 from lrfjax.image.reading import MAX_PIXELS
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from lrfjax.codec.codec import Codec
-from lrfjax.codec.dct import DCTCodec
+from lrfjax.codec.codecs.dct import DCTCodec
+from lrfjax.codec.codecs.learned import IMFCodec, NMFCodec, SVDCodec
+from lrfjax.codec.codecs.paper import PaperIMFCodec, PaperSVDCodec
 from lrfjax.codec.encode import encode
-from lrfjax.codec.learned import IMFCodec, NMFCodec, SVDCodec
-from lrfjax.codec.paper import PaperIMFCodec, PaperSVDCodec
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.registry import codecs
 from lrfjax.errors import InputTypeError

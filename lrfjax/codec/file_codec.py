@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from lrfjax import checks
-from lrfjax.codec import container
-from lrfjax.codec.alpha import encode_alpha
 from lrfjax.codec.codec import RATES, Codec, Rate, check_rate
 from lrfjax.codec.decode import decode_file
+from lrfjax.codec.file import container
+from lrfjax.codec.file.alpha import encode_alpha
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.rate_control import Attempt, meet_bytes, meet_psnr, quality_dial
 from lrfjax.errors import InputTypeError

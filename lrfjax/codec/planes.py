@@ -15,9 +15,9 @@ from typing import TypeVar
 import numpy as np
 from jax import Array
 
-from lrfjax.codec.atoms import PATCH_SIZE
 from lrfjax.codec.buckets import chunks, join
-from lrfjax.codec.dictionaries import TRANSFORM_BITS
+from lrfjax.codec.dictionary.atoms import PATCH_SIZE
+from lrfjax.codec.dictionary.dictionaries import TRANSFORM_BITS
 from lrfjax.codec.entropy.trained import restoration_weights
 from lrfjax.image.deblock import deblock
 from lrfjax.image.restore import STRENGTH_UNIT, extend, restore

@@ -10,10 +10,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from lrfjax.codec.codec import RATES, Codec
-from lrfjax.codec.dct import DCTCodec
-from lrfjax.codec.learned import IMFCodec, NMFCodec, SVDCodec
-from lrfjax.codec.paper import PaperIMFCodec, PaperSVDCodec
-from lrfjax.codec.pillow import AVIF, JPEG, JPEG2000, AVIFForPSNR, WebP
+from lrfjax.codec.codecs.dct import DCTCodec
+from lrfjax.codec.codecs.learned import IMFCodec, NMFCodec, SVDCodec
+from lrfjax.codec.codecs.paper import PaperIMFCodec, PaperSVDCodec
+from lrfjax.codec.codecs.pillow import AVIF, JPEG, JPEG2000, AVIFForPSNR, WebP
 from lrfjax.errors import InputError, InputTypeError
 
 ENTRY_POINTS = "lrfjax.codecs"
@@ -61,7 +61,7 @@ def find(codec: str | Codec | type[Codec]) -> Codec:
         InputTypeError: something else than a ``Codec``.
 
     Example:
-        >>> find("dct").label, find("lrfjax.codec.paper:PaperIMFCodec").label
+        >>> find("dct").label, find("lrfjax.codec.codecs.paper:PaperIMFCodec").label
         ('DCT dictionary', 'IMF, paper')
     """
     if not isinstance(codec, str):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lrfjax.codec import container
 from lrfjax.codec.accounting import Account, Share, account
-from lrfjax.codec.header_parts import Finish
-from lrfjax.codec.learned_header import LearnedHeader
-from lrfjax.codec.tiled_headers import BasisHeader, TiledHeader
+from lrfjax.codec.file import container
+from lrfjax.codec.file.header_parts import Finish
+from lrfjax.codec.file.learned_header import LearnedHeader
+from lrfjax.codec.file.tiled_headers import BasisHeader, TiledHeader
 from lrfjax.image.reading import MAX_PIXELS
 
 _LABEL = 14

@@ -14,12 +14,12 @@ import functools
 
 import numpy as np
 
-from lrfjax.codec.atoms import ATOMS, BANDS
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS
 from lrfjax.codec.entropy import magnitudes
 from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder, Table, table_from_counts
 from lrfjax.codec.entropy.magnitudes import ESCAPE, NUM_CLASSES, ClassTables, MagnitudeReader
 from lrfjax.codec.entropy.trained import band_tables
-from lrfjax.codec.quarters import places
+from lrfjax.codec.learned.quarters import places
 from lrfjax.errors import FormatError
 
 NONE = -1

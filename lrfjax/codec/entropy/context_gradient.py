@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-from lrfjax.codec.atoms import BANDS
+from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy.checkerboard import add_neighbors, checkerboard
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, product
 from lrfjax.codec.entropy.frequency_contexts import WEIGHT_ONE

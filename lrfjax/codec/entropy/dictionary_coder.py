@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lrfjax.codec.atoms import BANDS
+from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy import interlaced, magnitudes
 from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder
 from lrfjax.codec.entropy.checkerboard import Checkerboard, add_neighbors, checkerboard

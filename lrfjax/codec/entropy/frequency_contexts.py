@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrfjax.codec.atoms import ATOMS, BANDS, INDEX, SIDE, band_of
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS, INDEX, SIDE, band_of
 
 MAX_MAGNITUDE = 24
 """Contexts clip magnitudes to this value."""

@@ -7,7 +7,7 @@ from importlib import resources
 
 import numpy as np
 
-from lrfjax.codec.atoms import BANDS
+from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy.ans import table_from_counts
 from lrfjax.codec.entropy.frequency_contexts import BandContext, band_context
 from lrfjax.codec.entropy.magnitudes import ClassTables

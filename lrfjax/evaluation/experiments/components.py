@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from lrfjax.codec.codec import Rate
+from lrfjax.codec.codecs.paper import PaperIMFCodec
 from lrfjax.codec.decode import read_factors, render_learned
-from lrfjax.codec.layout import to_matrices
-from lrfjax.codec.learned_header import LearnedHeader
-from lrfjax.codec.paper import PaperIMFCodec
+from lrfjax.codec.file.learned_header import LearnedHeader
+from lrfjax.codec.published.layout import to_matrices
 from lrfjax.codec.quantize import IntegerFactors
 from lrfjax.evaluation import dataset
 from lrfjax.evaluation.experiments.base import Experiment, Finding, Outcome, Request

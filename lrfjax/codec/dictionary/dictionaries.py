@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from lrfjax.codec.atoms import ATOMS, SIDE
+from lrfjax.codec.dictionary.atoms import ATOMS, SIDE
 
 TRANSFORM_BITS = 7
 """The norm of a row of a transform is about 2 to this power."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lrfjax.codec.basis import Basis
-from lrfjax.codec.basis_choice import Decision, Problem, decide
-from lrfjax.codec.basis_solvers import (
+from lrfjax.codec.learned.basis import Basis
+from lrfjax.codec.learned.choice import Decision, Problem, decide
+from lrfjax.codec.learned.solvers import (
     nonnegative_columns,
     nonnegative_start,
     rate_step,

@@ -12,8 +12,8 @@ import functools
 
 import numpy as np
 
-from lrfjax.codec.atoms import INDEX, SIDE
-from lrfjax.codec.dictionaries import NUM_KINDS
+from lrfjax.codec.dictionary.atoms import INDEX, SIDE
+from lrfjax.codec.dictionary.dictionaries import NUM_KINDS
 
 KIND = NUM_KINDS - 1
 """The dictionary whose atoms lie in quarters."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lrfjax.codec import tiles
-from lrfjax.codec.atoms import SIDE
-from lrfjax.codec.basis import Basis, products, read_basis
-from lrfjax.codec.dictionary_decode import join
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import SIDE
+from lrfjax.codec.dictionary.decode import join
+from lrfjax.codec.file.tiled_headers import BasisHeader
+from lrfjax.codec.learned.basis import Basis, products, read_basis
 from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import FRACTION_BITS, LARGEST_LEVEL, scale_products
 from lrfjax.codec.quantize import IntegerFactors, Range, Scale
-from lrfjax.codec.tiled_headers import BasisHeader
 
 
 def basis_of(header: BasisHeader, body: bytes) -> Basis:

@@ -7,8 +7,8 @@ import numpy as np
 from lrfjax.codec.entropy import deflate
 from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder
 from lrfjax.codec.entropy.factor_coder import DecodingSource, EncodingSource, walk
-from lrfjax.codec.layout import Layout
-from lrfjax.codec.learned_header import MAX_CELLS, LearnedHeader, MatrixHeader
+from lrfjax.codec.file.learned_header import MAX_CELLS, LearnedHeader, MatrixHeader
+from lrfjax.codec.published.layout import Layout
 from lrfjax.codec.quantize import IntegerFactors, Range
 from lrfjax.errors import FormatError, InputError
 

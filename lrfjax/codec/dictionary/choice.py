@@ -19,9 +19,9 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from lrfjax.codec.atoms import INDEX, SIDE
 from lrfjax.codec.buckets import chunks, join
-from lrfjax.codec.dictionaries import by_atom, coefficients
+from lrfjax.codec.dictionary.atoms import INDEX, SIDE
+from lrfjax.codec.dictionary.dictionaries import by_atom, coefficients
 from lrfjax.codec.entropy.frequency_contexts import (
     MAX_MAGNITUDE,
     STEP_UNIT,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lrfjax.codec.chunks import Reader, signed_varint, varint
-from lrfjax.codec.header_parts import METHODS, check_padding_fits, read_size
-from lrfjax.codec.layout import Layout
+from lrfjax.codec.file.chunks import Reader, signed_varint, varint
+from lrfjax.codec.file.header_parts import METHODS, check_padding_fits, read_size
+from lrfjax.codec.published.layout import Layout
 from lrfjax.codec.quantize import Range, Scale, product_limit
 from lrfjax.errors import FormatError
 

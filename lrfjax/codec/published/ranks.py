@@ -10,7 +10,7 @@ import numpy as np
 
 from lrfjax import checks
 from lrfjax.codec.codec import Rate
-from lrfjax.codec.layout import Layout
+from lrfjax.codec.published.layout import Layout
 from lrfjax.errors import InputError
 
 

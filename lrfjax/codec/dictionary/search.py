@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrfjax.codec.atoms import BANDS
+from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy.checkerboard import checkerboard
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, Stack, walk
 from lrfjax.codec.entropy.magnitudes import ESCAPE, ClassTables

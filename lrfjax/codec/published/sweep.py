@@ -17,11 +17,11 @@ import numpy as np
 from jax import Array
 
 from lrfjax import checks
-from lrfjax.codec import container
 from lrfjax.codec.codec import Rate
-from lrfjax.codec.layout import Layout, to_matrices
+from lrfjax.codec.file import container
+from lrfjax.codec.published.layout import Layout, to_matrices
+from lrfjax.codec.published.ranks import resolve_ranks
 from lrfjax.codec.quantize import IntegerFactors, Scale, quantize
-from lrfjax.codec.ranks import resolve_ranks
 from lrfjax.errors import InputError, InputTypeError, SolverError
 from lrfjax.image.reading import check_image
 from lrfjax.solvers.execute.lapack_threads import one_lapack_thread
@@ -33,7 +33,7 @@ from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Status
 
 if TYPE_CHECKING:
-    from lrfjax.codec.paper import PaperIMFCodec, PaperSVDCodec, _Paper
+    from lrfjax.codec.codecs.paper import PaperIMFCodec, PaperSVDCodec, _Paper
 
 
 def imf(

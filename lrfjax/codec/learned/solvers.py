@@ -15,14 +15,14 @@ import numpy as np
 from jax import Array
 from scipy.optimize import linear_sum_assignment
 
-from lrfjax.codec import quarters
-from lrfjax.codec.atoms import ATOMS
-from lrfjax.codec.basis import Basis
-from lrfjax.codec.basis_choice import joined
 from lrfjax.codec.buckets import bucket, pad_to
-from lrfjax.codec.dictionaries import dictionary
+from lrfjax.codec.dictionary.atoms import ATOMS
+from lrfjax.codec.dictionary.dictionaries import dictionary
 from lrfjax.codec.entropy import basis_coder
 from lrfjax.codec.entropy.magnitudes import MAX_ENTRY
+from lrfjax.codec.learned import quarters
+from lrfjax.codec.learned.basis import Basis
+from lrfjax.codec.learned.choice import joined
 from lrfjax.codec.quantize import host_factors
 from lrfjax.pytrees import register
 from lrfjax.solvers.execute.fit_check import without_fit_warnings

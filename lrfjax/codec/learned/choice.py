@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lrfjax.codec import tiles
-from lrfjax.codec.atoms import ATOMS, BANDS
-from lrfjax.codec.basis import Basis
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS
 from lrfjax.codec.entropy.checkerboard import checkerboard
 from lrfjax.codec.entropy.context_gradient import rate_gradient
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, Stack, walk
 from lrfjax.codec.entropy.magnitudes import MAX_ENTRY, ClassTables
+from lrfjax.codec.learned.basis import Basis
 
 _COUNT = len(ATOMS)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lrfjax.codec.chunks import Reader, signed_varint, varint
-from lrfjax.codec.layout import padding_fits
+from lrfjax.codec.file.chunks import Reader, signed_varint, varint
 from lrfjax.codec.planes import COLOR_BITS
+from lrfjax.codec.published.layout import padding_fits
 from lrfjax.errors import FormatError
 from lrfjax.image.patches import padded_size
 from lrfjax.image.restore import STRENGTH_UNIT

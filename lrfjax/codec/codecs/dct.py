@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from lrfjax import checks
-from lrfjax.codec import dictionary_encode
-from lrfjax.codec.atoms import ATOMS, PATCH_SIZE, SIDE
+from lrfjax.codec.dictionary import encode as dictionary_encode
+from lrfjax.codec.dictionary.atoms import ATOMS, PATCH_SIZE, SIDE
+from lrfjax.codec.file.tiled_headers import MAX_TILE_PATCHES
 from lrfjax.codec.file_codec import DialCodec, Encoder, Extras
-from lrfjax.codec.layout import check_padding
-from lrfjax.codec.tiled_headers import MAX_TILE_PATCHES
+from lrfjax.codec.published.layout import check_padding
 from lrfjax.errors import InputError
 
 COLOR_SPACES = ("rotated", "YCbCr", "RGB")

@@ -13,10 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lrfjax.codec.atoms import ATOMS, BANDS
 from lrfjax.codec.buckets import chunks, join, pad_to
-from lrfjax.codec.chunks import Reader, varint
-from lrfjax.codec.dictionaries import (
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS
+from lrfjax.codec.dictionary.dictionaries import (
     NUM_KINDS,
     SMALL_SUM,
     TRANSFORM_BITS,
@@ -29,6 +28,7 @@ from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder, Table, table_
 from lrfjax.codec.entropy.context_gradient import rate_gradient
 from lrfjax.codec.entropy.dictionary_coder import DecidingSource, DecodingSource, Stack, walk
 from lrfjax.codec.entropy.magnitudes import NUM_CLASSES
+from lrfjax.codec.file.chunks import Reader, varint
 from lrfjax.codec.planes import STEP_BITS, scale_products
 from lrfjax.codec.quantize import IntegerFactors, Range, Scale
 from lrfjax.errors import FormatError

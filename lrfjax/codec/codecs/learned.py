@@ -17,10 +17,10 @@ from typing import ClassVar
 import numpy as np
 
 from lrfjax import checks
-from lrfjax.codec import learned_encode
-from lrfjax.codec.atoms import ATOMS
-from lrfjax.codec.dct import check_tiled
+from lrfjax.codec.codecs.dct import check_tiled
+from lrfjax.codec.dictionary.atoms import ATOMS
 from lrfjax.codec.file_codec import DialCodec, Encoder, Extras
+from lrfjax.codec.learned import encode as learned_encode
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from lrfjax.codec import tiles
-from lrfjax.codec.atoms import SIDE
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import SIDE
+from lrfjax.codec.file.tiled_headers import TiledHeader
 from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import to_pixels
-from lrfjax.codec.tiled_headers import TiledHeader
 
 
 def decode_tiles(

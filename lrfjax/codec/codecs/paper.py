@@ -13,13 +13,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lrfjax import checks
-from lrfjax.codec import learned_body, learned_header, paper_sweep
 from lrfjax.codec.buckets import bucket, pad_to
 from lrfjax.codec.codec import Rate
 from lrfjax.codec.entropy import deflate
 from lrfjax.codec.entropy.magnitudes import MAX_ENTRY
+from lrfjax.codec.file import learned_header
 from lrfjax.codec.file_codec import Coded, Extras, FileCodec
-from lrfjax.codec.layout import Layout, check_padding, to_matrices
+from lrfjax.codec.published import body as learned_body
+from lrfjax.codec.published import sweep as paper_sweep
+from lrfjax.codec.published.layout import Layout, check_padding, to_matrices
+from lrfjax.codec.published.ranks import resolve_ranks
 from lrfjax.codec.quantize import (
     MAX_QUANTIZED_PRODUCT,
     IntegerFactors,
@@ -29,7 +32,6 @@ from lrfjax.codec.quantize import (
     product_limit,
     quantize,
 )
-from lrfjax.codec.ranks import resolve_ranks
 from lrfjax.errors import InputError, InputTypeError
 from lrfjax.image import resample
 from lrfjax.image.reading import MAX_PIXELS

@@ -12,14 +12,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from lrfjax.codec import basis_fit, dictionary_encode, learned_decode, quarters, tiles
-from lrfjax.codec.atoms import ATOMS, BANDS, SIDE
-from lrfjax.codec.basis_choice import Problem
-from lrfjax.codec.dictionary_encode import SKIP, Run, grid_of
+from lrfjax.codec.dictionary import encode as dictionary_encode
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS, SIDE
+from lrfjax.codec.dictionary.encode import SKIP, Run, grid_of
+from lrfjax.codec.dictionary.tiles import CodedTile
 from lrfjax.codec.entropy.dictionary_coder import Stack
+from lrfjax.codec.file.tiled_headers import MAX_OFFSET, BasisHeader
+from lrfjax.codec.learned import decode as learned_decode
+from lrfjax.codec.learned import fit as basis_fit
+from lrfjax.codec.learned import quarters
+from lrfjax.codec.learned.choice import Problem
 from lrfjax.codec.parallel import Progress, in_order, no_progress
-from lrfjax.codec.tiled_headers import MAX_OFFSET, BasisHeader
-from lrfjax.codec.tiles import CodedTile
 
 SAMPLE_PATCHES = 4096
 """V is solved for on at most about this many patches, from all over the image."""

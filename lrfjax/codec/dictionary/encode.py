@@ -14,18 +14,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec import rate_control, tiles
-from lrfjax.codec.atoms import ATOMS, BANDS, PATCH_SIZE, SIDE
-from lrfjax.codec.dictionaries import NUM_KINDS
-from lrfjax.codec.dictionary_choice import choose
-from lrfjax.codec.dictionary_decode import finish_strips, reconstruct
-from lrfjax.codec.dictionary_search import choose_by_cost
+from lrfjax.codec import rate_control
+from lrfjax.codec.dictionary import tiles
+from lrfjax.codec.dictionary.atoms import ATOMS, BANDS, PATCH_SIZE, SIDE
+from lrfjax.codec.dictionary.choice import choose
+from lrfjax.codec.dictionary.decode import finish_strips, reconstruct
+from lrfjax.codec.dictionary.dictionaries import NUM_KINDS
+from lrfjax.codec.dictionary.search import choose_by_cost
+from lrfjax.codec.dictionary.tiles import CodedTile
 from lrfjax.codec.entropy.dictionary_coder import Stack
-from lrfjax.codec.header_parts import MAX_STEP, Finish
+from lrfjax.codec.file.header_parts import MAX_STEP, Finish
+from lrfjax.codec.file.tiled_headers import DictionaryHeader, TiledHeader
 from lrfjax.codec.parallel import Progress, in_order, no_progress
 from lrfjax.codec.planes import plane_weights, rotation_of, to_patches
-from lrfjax.codec.tiled_headers import DictionaryHeader, TiledHeader
-from lrfjax.codec.tiles import CodedTile
 from lrfjax.image import restore
 from lrfjax.image.deblock import STRENGTH_UNIT
 from lrfjax.image.patches import patch_grid

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrfjax.codec import quarters
-from lrfjax.codec.atoms import ATOMS
-from lrfjax.codec.chunks import Reader
-from lrfjax.codec.dictionaries import dictionary
+from lrfjax.codec.dictionary.atoms import ATOMS
+from lrfjax.codec.dictionary.dictionaries import dictionary
 from lrfjax.codec.entropy import basis_coder
 from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder
+from lrfjax.codec.file.chunks import Reader
+from lrfjax.codec.learned import quarters
 from lrfjax.codec.planes import LARGEST_LEVEL, STEP_BITS
 
 MAX_UNIT_BITS = 10

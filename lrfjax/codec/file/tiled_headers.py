@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lrfjax.codec.atoms import PATCH_SIZE
-from lrfjax.codec.chunks import Reader, signed_varint, varint
-from lrfjax.codec.header_parts import (
+from lrfjax.codec.dictionary.atoms import PATCH_SIZE
+from lrfjax.codec.file.chunks import Reader, signed_varint, varint
+from lrfjax.codec.file.header_parts import (
     METHODS,
     Finish,
     check_padding_fits,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lrfjax import checks
 from lrfjax.codec.codec import Codec, Rate, check_rate
-from lrfjax.codec.pil import pil_decode, pil_encode
+from lrfjax.codec.codecs.pil import pil_decode, pil_encode
 from lrfjax.errors import InputError
 
 _QUALITIES = (0, 3, 7, 12, 18, 25, 33, 42, 52, 62, 72, 80, 86, 92)

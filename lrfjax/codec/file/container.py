@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from itertools import repeat
 
 from lrfjax import checks
-from lrfjax.codec.chunks import Reader, read_chunks, write_chunks
-from lrfjax.codec.learned_header import LearnedHeader, read_learned_header, write_learned_header
-from lrfjax.codec.tiled_headers import (
+from lrfjax.codec.file.chunks import Reader, read_chunks, write_chunks
+from lrfjax.codec.file.learned_header import (
+    LearnedHeader,
+    read_learned_header,
+    write_learned_header,
+)
+from lrfjax.codec.file.tiled_headers import (
     BasisHeader,
     DictionaryHeader,
     TiledHeader,
