@@ -93,9 +93,12 @@ def step_within_planes(x: np.ndarray, u: np.ndarray, basis: Basis, lagrangian: f
 VARIANTS = {
     "effort 1: one dictionary, one pass": Variant({"effort": 1}),
     DEFAULT: Variant({"effort": 2}),
-    "effort 3: choice by cost, three passes": Variant({"effort": 3}),
+    "effort 3: choice by cost": Variant({"effort": 3}),
     "without deblocking": Variant(
         {"effort": 2}, lambda: mock.patch.object(dictionary_encode, "DEBLOCKING", 0)
+    ),
+    "without restoration": Variant(
+        {"effort": 2}, lambda: mock.patch.object(dictionary_encode, "RESTORATION", 0)
     ),
     "one pass: without prices for contexts": Variant(
         {"effort": 2}, lambda: mock.patch.object(tiles, "rate_gradient", return_value=None)
@@ -108,6 +111,7 @@ VARIANTS = {
     LEARNED: Variant({}, encode=lrfjax.imf_encode),
     "IMF, V stays the dictionary": Variant({"num_iters": 0}, encode=lrfjax.imf_encode),
     "IMF, twice the alternations": Variant({"num_iters": 6}, encode=lrfjax.imf_encode),
+    "IMF, one dictionary to start from": Variant({"effort": 1}, encode=lrfjax.imf_encode),
     "IMF, V within the planes": Variant(
         {},
         lambda: mock.patch.object(basis_fit, "rate_step", step_within_planes),

@@ -30,4 +30,24 @@ What the stages share:
 - ``parallel``: threads over tiles.
 - ``quantize``: integer factors, their ranges and scales, uniform quantization.
 - ``products``: the exact scaled product of integer factors.
+
+The names below are for looking inside: the stages of ``DCTCodec`` one by one, and where bits go.
 """
+
+from lrfjax.codec.accounting import Account, Share, account
+from lrfjax.codec.dictionary.dictionaries import dictionary
+from lrfjax.codec.dictionary.tiles import reconstruct_tile
+from lrfjax.codec.planes import MID_GRAY, Rotation, color_rotation, to_patches, to_pixels
+
+__all__ = [
+    "MID_GRAY",
+    "Account",
+    "Rotation",
+    "Share",
+    "account",
+    "color_rotation",
+    "dictionary",
+    "reconstruct_tile",
+    "to_patches",
+    "to_pixels",
+]

@@ -30,4 +30,22 @@ Curves and reports:
 ``classification`` is an ImageNet classifier for decoded images, and ``experiments`` are those of
 arXiv 2408.12691, the topmost modules here. This package imports ``codec``, ``solvers`` and
 ``image``; only ``cli`` and ``lrfjax`` itself import it.
+
+The names below are those that notebooks use and ``lrfjax`` itself does not hold.
 """
+
+from lrfjax.evaluation.describe import describe
+from lrfjax.evaluation.methods import METHODS, Method
+from lrfjax.evaluation.results import by_method
+from lrfjax.evaluation.sample import SAMPLE_NOTE, sample_image
+from lrfjax.evaluation.styles import method_color
+
+__all__ = [
+    "METHODS",
+    "SAMPLE_NOTE",
+    "Method",
+    "by_method",
+    "describe",
+    "method_color",
+    "sample_image",
+]

@@ -32,9 +32,15 @@ class _Learned(DialCodec):
         check_tiled(image, extras.max_pixels)
         if rank is not None:
             rank = checks.integer("rank", rank, 1, len(ATOMS))
-        num_iters = getattr(self, "num_iters", 0)
+        # The SVD has the V of quarters, and columns clipped at 0 exist for one dictionary.
+        num_iters, effort = getattr(self, "num_iters", 0), getattr(self, "effort", 1)
         return learned_encode.ImageEncoder(
-            image, self.method, num_iters=num_iters, rank=rank, progress=extras.progress
+            image,
+            self.method,
+            num_iters=num_iters,
+            effort=effort,
+            rank=rank,
+            progress=extras.progress,
         )
 
 
@@ -48,9 +54,12 @@ class IMFCodec(_Learned):
     Attributes:
         num_iters: largest number of alternations between V and U. It ends earlier where they gain
             next to nothing. With 0, V is the DCT dictionary.
+        effort: effort of the choice among the dictionaries that V starts from: 1 takes one for all
+            patches, 2 estimates the best one for each patch, 3 tries them all.
     """
 
     num_iters: int = 3
+    effort: int = 2
 
     name: ClassVar[str] = "imf"
     label: ClassVar[str] = "IMF"
@@ -58,6 +67,7 @@ class IMFCodec(_Learned):
 
     def __post_init__(self) -> None:
         checks.integer("num_iters", self.num_iters, 0)
+        checks.integer("effort", self.effort, 1, 3)
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,7 @@ class NMFCodec(_Learned):
     """Non-negative matrix factorization of planes that a constant lifts above zero.
 
     Attributes:
-        num_iters: number of alternations between V and U; 0 keeps V at the DCT dictionary. Each
-            takes about as long as a quarter of the default ones.
+        num_iters: number of solver sweeps.
     """
 
     num_iters: int = 30

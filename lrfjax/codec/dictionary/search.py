@@ -1,7 +1,7 @@
 """The search for the dictionary of each patch by its actual rate and distortion (effort 3).
 
 All patches are coded with each dictionary in turn. Each patch keeps the dictionary with the least
-distortion plus rate. ``dictionary_choice`` is the fast estimate.
+distortion plus rate. ``choice`` is the fast estimate.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stages of ``IMFCodec``, ``SVDCodec`` and ``NMFCodec`` beside those of ``dictionary``: a learned V.
+"""Stages of ``IMFCodec``, ``SVDCodec``, ``NMFCodec`` beside those of ``dictionary``: a learned V.
 
 - ``encode``, ``decode``: an image at one dial, and back.
 - ``fit``: the alternation between U and V.

@@ -2,7 +2,7 @@
 
 The pipeline is that of ``dictionary_encode``: colours, patches, tiles, the choice of a dictionary,
 contexts, deblocking and rate control. The file holds V as well, by its deviations from the atoms.
-The three methods share every stage but the factorization (``basis_fit``), so a comparison of these
+The three methods share every stage but the factorization (``fit``), so a comparison of these
 codecs compares factorizations.
 """
 
@@ -28,7 +28,7 @@ from lrfjax.codec.parallel import Progress, in_order, no_progress
 SAMPLE_PATCHES = 4096
 """V is solved for on at most about this many patches, from all over the image."""
 
-# Entries of lifted planes are twice as large, see ``dictionary_encode.LEAST_STEP``.
+# Entries of lifted planes are twice as large, see ``dictionary.encode.LEAST_STEP``.
 _LEAST_NMF_STEP = 4.0
 # The rows of patches that a sample takes together, so that contexts have neighbours.
 _ROWS_TOGETHER = 4
@@ -40,7 +40,8 @@ class ImageEncoder(dictionary_encode.ImageEncoder):
     Args:
         image: shape (H, W) or (H, W, 3), uint8 or uint16, without alpha.
         method: ``"imf"``, ``"svd"`` or ``"nmf"``.
-        num_iters: alternations of IMF, or sweeps of NMF; not used by the SVD.
+        num_iters: alternations of IMF, or sweeps of NMF; 0 for the SVD.
+        effort: effort of the choice among the dictionaries, 1 to 3; 1 takes one for all patches.
         rank: largest number of columns of V for luma; the other planes get half. None for all. The
             V of the SVD has 64 at most, which the quarters of a patch share.
         progress: callback after each tile.
@@ -52,14 +53,13 @@ class ImageEncoder(dictionary_encode.ImageEncoder):
         method: str,
         *,
         num_iters: int,
+        effort: int,
         rank: int | None,
         progress: Progress = no_progress,
     ) -> None:
-        # Only IMF chooses among the dictionaries, with the effort of the choice by cost: the SVD
-        # has the V of quarters, and columns clipped at 0 exist for one dictionary.
         if method == "svd" and rank is not None:
             rank = min(4 * rank, len(ATOMS))
-        super().__init__(image, "rotated", 3 if method == "imf" else 1, rank, progress)
+        super().__init__(image, "rotated", effort, rank, progress)
         self.method = method
         self.num_iters = num_iters
         self.offsets = (0,) * self.image.shape[2]

@@ -1,6 +1,6 @@
 """The alternation between U and V on the patches of an image, for each factorization.
 
-U is decided by the coder itself (``basis_choice``), V by ``basis_solvers``. What is minimised is
+U is decided by the coder itself (``choice``), V by ``solvers``. What is minimised is
 the squared error plus the bits of both factors, as they are in the file.
 """
 
