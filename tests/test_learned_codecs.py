@@ -33,7 +33,7 @@ BY_METHOD = pytest.mark.parametrize("method", METHODS)
 
 
 def encoder(image, method, num_iters=2, rank=None):
-    return learned_encode.ImageEncoder(image, method, num_iters=num_iters, rank=rank)
+    return learned_encode.ImageEncoder(image, method, num_iters=num_iters, effort=2, rank=rank)
 
 
 def encode(image, method, **rate):

@@ -122,7 +122,9 @@ def test_the_lagrangian_rises_between_steps():
     assert low < dial_settings(100.5)[1] < dial_settings(100.9)[1]
 
 
-@pytest.mark.parametrize("encode", [lrfjax.dct_encode, lrfjax.svd_encode])
+@pytest.mark.parametrize(
+    "encode", mostly_slow([lrfjax.dct_encode, lrfjax.svd_encode], quick=[lrfjax.dct_encode])
+)
 @pytest.mark.parametrize("side", mostly_slow([64, 96], quick=[64]))
 def test_small_photographs_meet_their_targets(photo, encode, side):
     image = photo[:side, :side]

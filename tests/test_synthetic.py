@@ -12,6 +12,7 @@ from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy.checkerboard import checkerboard
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from tests.make_golden import deep
+from tests.problems import mostly_slow
 
 pytestmark = pytest.mark.unoptimized
 
@@ -98,7 +99,12 @@ def test_quality_pays_at_any_effort(effort):
 
 
 @pytest.mark.parametrize("codec", ["imf", "svd", "svd paper"])
-@pytest.mark.parametrize("name", ["board of 2", "dither", "text", "screenshot", "gradient"])
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(
+        ["board of 2", "dither", "text", "screenshot", "gradient"], quick=["board of 2", "text"]
+    ),
+)
 def test_quality_pays_with_a_learned_v(name, codec):
     values = psnr_by_quality(CONTENT[name], (0, 50, 80, 100), CODECS[codec])
     # The published codec has 8 bits for an entry of V, the others as many as they need.
@@ -106,12 +112,13 @@ def test_quality_pays_with_a_learned_v(name, codec):
 
 
 @pytest.mark.parametrize("codec", ["imf", "svd"])
-@pytest.mark.parametrize("name", ["board of 2", "text", "screenshot"])
+@pytest.mark.parametrize("name", mostly_slow(["board of 2", "text", "screenshot"], quick=["text"]))
 def test_quality_pays_with_a_learned_v_in_16_bits(name, codec):
     image = 257 * CONTENT[name].astype(np.uint16)
     check_rise(psnr_by_quality(image, (0, 50, 80, 90, 100), CODECS[codec]), 55)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["imf", "svd"])
 def test_a_pattern_inside_a_photograph_is_kept_with_a_learned_v(photo, codec):
     image = photo[:64, :64].copy()
