@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 import lrfjax
 from lrfjax.codec.codec import Rate
-from lrfjax.codec.codecs.paper import PaperIMFCodec
+from lrfjax.codec.codecs.paper_imf import PaperIMFCodec
 from lrfjax.codec.dictionary import choice as dictionary_choice
 from lrfjax.codec.dictionary.atoms import ATOMS, BANDS
 from lrfjax.codec.entropy import dictionary_coder, factor_coder, interlaced, trained

@@ -12,7 +12,7 @@ import numpy as np
 
 import lrfjax
 from benchmarks.report import images
-from lrfjax.codec.codecs.paper import PaperIMFCodec
+from lrfjax.codec.codecs.paper_imf import PaperIMFCodec
 from lrfjax.codec.published.layout import to_matrices
 
 RANKS = (4, 16, 32, 64)

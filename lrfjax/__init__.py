@@ -17,7 +17,8 @@ from importlib.metadata import version as _version
 from lrfjax.codec.codec import Codec, Rate
 from lrfjax.codec.codecs.dct import DCTCodec
 from lrfjax.codec.codecs.learned import IMFCodec, NMFCodec, SVDCodec
-from lrfjax.codec.codecs.paper import PAPER_SETTINGS, PaperIMFCodec, PaperSVDCodec
+from lrfjax.codec.codecs.paper_imf import PAPER_SETTINGS, PaperIMFCodec
+from lrfjax.codec.codecs.paper_svd import PaperSVDCodec
 from lrfjax.codec.codecs.pil import pil_decode, pil_encode
 from lrfjax.codec.decode import decode, read_factors, read_metadata
 from lrfjax.codec.doors import (

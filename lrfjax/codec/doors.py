@@ -11,7 +11,8 @@ import numpy as np
 from lrfjax.codec.codec import Codec
 from lrfjax.codec.codecs.dct import DCTCodec
 from lrfjax.codec.codecs.learned import IMFCodec, NMFCodec, SVDCodec
-from lrfjax.codec.codecs.paper import PaperIMFCodec, PaperSVDCodec
+from lrfjax.codec.codecs.paper_imf import PaperIMFCodec
+from lrfjax.codec.codecs.paper_svd import PaperSVDCodec
 from lrfjax.codec.encode import encode
 from lrfjax.codec.parallel import Progress, no_progress
 from lrfjax.codec.registry import codecs

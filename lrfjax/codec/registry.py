@@ -12,7 +12,8 @@ from typing import Any
 from lrfjax.codec.codec import RATES, Codec
 from lrfjax.codec.codecs.dct import DCTCodec
 from lrfjax.codec.codecs.learned import IMFCodec, NMFCodec, SVDCodec
-from lrfjax.codec.codecs.paper import PaperIMFCodec, PaperSVDCodec
+from lrfjax.codec.codecs.paper_imf import PaperIMFCodec
+from lrfjax.codec.codecs.paper_svd import PaperSVDCodec
 from lrfjax.codec.codecs.pillow import AVIF, JPEG, JPEG2000, AVIFForPSNR, WebP
 from lrfjax.errors import InputError, InputTypeError
 
@@ -61,7 +62,7 @@ def find(codec: str | Codec | type[Codec]) -> Codec:
         InputTypeError: something else than a ``Codec``.
 
     Example:
-        >>> find("dct").label, find("lrfjax.codec.codecs.paper:PaperIMFCodec").label
+        >>> find("dct").label, find("lrfjax.codec.codecs.paper_imf:PaperIMFCodec").label
         ('DCT dictionary', 'IMF, paper')
     """
     if not isinstance(codec, str):

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from lrfjax.codec.codecs.paper import PaperIMFCodec
+from lrfjax.codec.codecs.paper_imf import PaperIMFCodec
 from lrfjax.codec.published.layout import to_matrices
 from lrfjax.evaluation.bjontegaard import bd_rate
 from lrfjax.evaluation.measure import eval_compression

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,8 @@ from lrfjax.codec.codec import Rate
 from lrfjax.codec.file import container
 from lrfjax.codec.published.layout import Layout, to_matrices
 from lrfjax.codec.published.ranks import resolve_ranks
-from lrfjax.codec.quantize import IntegerFactors, Scale, quantize
+from lrfjax.codec.published.stages import PaperCodec
+from lrfjax.codec.quantize import IntegerFactors, Range, Scale, quantize
 from lrfjax.errors import InputError, InputTypeError, SolverError
 from lrfjax.image.reading import check_image
 from lrfjax.solvers.execute.lapack_threads import one_lapack_thread
@@ -32,19 +33,32 @@ from lrfjax.solvers.sets.boxes import IntegerBox
 from lrfjax.solvers.truncated_svd import truncated_svd
 from lrfjax.types import Status
 
-if TYPE_CHECKING:
-    from lrfjax.codec.codecs.paper import PaperIMFCodec, PaperSVDCodec, _Paper
-
 
 def imf(
-    codec: PaperIMFCodec, images: Sequence[Any], qualities: Sequence[float], largest: float | None
+    codec: PaperCodec,
+    images: Sequence[Any],
+    qualities: Sequence[float],
+    largest: float | None,
+    *,
+    limits: Range,
+    num_iters: int,
+    init: str,
 ) -> Iterator[list[bytes]]:
-    """Yield the files of each quality; see ``PaperIMFCodec.sweep``."""
+    """Yield the files of each quality; see ``PaperIMFCodec.sweep``.
+
+    Args:
+        codec: the codec.
+        images: images of one shape.
+        qualities: qualities of luma.
+        largest: quality that is not below any of them, or None.
+        limits: bounds of the factors.
+        num_iters: number of solver sweeps.
+        init: start of the solver.
+    """
     batch = _stack(images)
     checked = _check_qualities(qualities)
-    checks.one_of("init", codec.init, ("svd", "balanced"))
+    checks.one_of("init", init, ("svd", "balanced"))
     layout, ranks = codec.plan(batch.shape[1:], [Rate(quality=q) for q in checked])
-    limits = codec.limits
     top = max(checked)
     if largest is not None:
         top = checks.real("largest", largest, top, 100.0)
@@ -65,8 +79,8 @@ def imf(
                         np.array(rank, np.int32),
                         IntegerBox(*np.array([limits.lower, limits.upper], np.float32)),
                         max_ranks=max_ranks,
-                        num_iters=codec.num_iters,
-                        init=codec.init,
+                        num_iters=num_iters,
+                        init=init,
                     )
                 )
             if has_failed.any():
@@ -84,9 +98,9 @@ def imf(
 
 
 def svd(
-    codec: PaperSVDCodec, images: Sequence[Any], qualities: Sequence[float]
+    codec: PaperCodec, images: Sequence[Any], qualities: Sequence[float], *, bits: int
 ) -> Iterator[list[bytes]]:
-    """Yield the files of each quality; see ``PaperSVDCodec.sweep``."""
+    """Yield the files of each quality, entries of ``bits`` bits; see ``PaperSVDCodec.sweep``."""
     batch = _stack(images)
     rates = [Rate(quality=q) for q in _check_qualities(qualities)]
     layout, ranks = codec.plan(batch.shape[1:], rates)
@@ -97,7 +111,7 @@ def svd(
             decomposed = jax.device_get(_decompose(_matrices(codec, batch, layout)))
         for rank in ranks:
             factors = [
-                [quantize(u[:m, :r], v[:, :r], codec.bits) for u, v in zip(us, vs, strict=True)]
+                [quantize(u[:m, :r], v[:, :r], bits) for u, v in zip(us, vs, strict=True)]
                 for (us, vs), r, (m, _) in zip(decomposed, rank, layout.matrix_shapes, strict=True)
             ]
             yield _files(codec, factors, layout)
@@ -105,7 +119,7 @@ def svd(
     return files()
 
 
-def _files(codec: _Paper, factors: list[list[IntegerFactors]], layout: Layout) -> list[bytes]:
+def _files(codec: PaperCodec, factors: list[list[IntegerFactors]], layout: Layout) -> list[bytes]:
     """Return the files of images from the factors of all images for each matrix."""
     return [
         container.write(container.File(*codec.code(list(each), layout)))
@@ -134,7 +148,7 @@ def _check_qualities(qualities: Any) -> list[float]:
     return checked
 
 
-def _matrices(codec: _Paper, images: np.ndarray, layout: Layout) -> list[np.ndarray]:
+def _matrices(codec: PaperCodec, images: np.ndarray, layout: Layout) -> list[np.ndarray]:
     """Return each matrix of the images as a batch, padded for the solver."""
     of_images = (to_matrices(image, layout) for image in images)
     return [codec.padded(np.stack(each)) for each in zip(*of_images, strict=True)]

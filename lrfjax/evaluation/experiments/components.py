@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from lrfjax.codec.codec import Rate
-from lrfjax.codec.codecs.paper import PaperIMFCodec
+from lrfjax.codec.codecs.paper_imf import PaperIMFCodec
 from lrfjax.codec.decode import read_factors, render_learned
 from lrfjax.codec.file.learned_header import LearnedHeader
 from lrfjax.codec.published.layout import to_matrices
