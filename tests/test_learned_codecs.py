@@ -33,7 +33,12 @@ BY_METHOD = pytest.mark.parametrize("method", METHODS)
 
 
 def encoder(image, method, num_iters=2, rank=None):
-    return learned_encode.ImageEncoder(image, method, num_iters=num_iters, effort=2, rank=rank)
+    factorization = {
+        "imf": basis_fit.IntegerFactorization(effort=2, num_iters=num_iters),
+        "svd": basis_fit.SingularVectors(),
+        "nmf": basis_fit.NonNegativeFactorization(num_iters=num_iters),
+    }[method]
+    return learned_encode.ImageEncoder(image, factorization, rank)
 
 
 def encode(image, method, **rate):
@@ -113,13 +118,13 @@ def test_undeviating_products_are_those_of_the_dictionaries(depth):
 
 def test_alternations_lower_the_cost_of_both_factors(monkeypatch):
     found = []
-    fit = basis_fit.fit
+    fit = basis_fit.IntegerFactorization.fit
 
     def kept(*args):
         found.append(fit(*args))
         return found[-1]
 
-    monkeypatch.setattr(basis_fit, "fit", kept)
+    monkeypatch.setattr(basis_fit.IntegerFactorization, "fit", kept)
     made = encoder(repeated_pattern(), "imf", 3).encode(320.0)
     encoder(repeated_pattern(), "imf", 0).encode(320.0)
     learned, plain = found

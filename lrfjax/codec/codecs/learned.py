@@ -21,6 +21,12 @@ from lrfjax.codec.codecs.dct import check_tiled
 from lrfjax.codec.dictionary.atoms import ATOMS
 from lrfjax.codec.file_codec import DialCodec, Encoder, Extras
 from lrfjax.codec.learned import encode as learned_encode
+from lrfjax.codec.learned.fit import (
+    Factorization,
+    IntegerFactorization,
+    NonNegativeFactorization,
+    SingularVectors,
+)
 
 
 @dataclass(frozen=True)
@@ -32,16 +38,11 @@ class _Learned(DialCodec):
         check_tiled(image, extras.max_pixels)
         if rank is not None:
             rank = checks.integer("rank", rank, 1, len(ATOMS))
-        # The SVD has the V of quarters, and columns clipped at 0 exist for one dictionary.
-        num_iters, effort = getattr(self, "num_iters", 0), getattr(self, "effort", 1)
-        return learned_encode.ImageEncoder(
-            image,
-            self.method,
-            num_iters=num_iters,
-            effort=effort,
-            rank=rank,
-            progress=extras.progress,
-        )
+        return learned_encode.ImageEncoder(image, self.factorization(), rank, extras.progress)
+
+    def factorization(self) -> Factorization:
+        """Return how U and V are found."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class IMFCodec(_Learned):
         checks.integer("num_iters", self.num_iters, 0)
         checks.integer("effort", self.effort, 1, 3)
 
+    def factorization(self) -> Factorization:
+        """See ``_Learned``."""
+        return IntegerFactorization(effort=self.effort, num_iters=self.num_iters)
+
 
 @dataclass(frozen=True)
 class SVDCodec(_Learned):
@@ -77,6 +82,10 @@ class SVDCodec(_Learned):
     name: ClassVar[str] = "svd"
     label: ClassVar[str] = "SVD"
     method: ClassVar[str] = "svd"
+
+    def factorization(self) -> Factorization:
+        """See ``_Learned``."""
+        return SingularVectors()
 
 
 @dataclass(frozen=True)
@@ -96,3 +105,7 @@ class NMFCodec(_Learned):
 
     def __post_init__(self) -> None:
         checks.integer("num_iters", self.num_iters, 0)
+
+    def factorization(self) -> Factorization:
+        """See ``_Learned``."""
+        return NonNegativeFactorization(num_iters=self.num_iters)

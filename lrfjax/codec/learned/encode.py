@@ -20,16 +20,16 @@ from lrfjax.codec.dictionary.tiles import CodedTile
 from lrfjax.codec.entropy.dictionary_coder import Stack
 from lrfjax.codec.file.tiled_headers import MAX_OFFSET, BasisHeader
 from lrfjax.codec.learned import decode as learned_decode
-from lrfjax.codec.learned import fit as basis_fit
 from lrfjax.codec.learned import quarters
 from lrfjax.codec.learned.choice import Problem
+from lrfjax.codec.learned.fit import Factorization, fixed
 from lrfjax.codec.parallel import Progress, in_order, no_progress
 
 SAMPLE_PATCHES = 4096
 """V is solved for on at most about this many patches, from all over the image."""
 
 # Entries of lifted planes are twice as large, see ``dictionary.encode.LEAST_STEP``.
-_LEAST_NMF_STEP = 4.0
+_LEAST_LIFTED_STEP = 4.0
 # The rows of patches that a sample takes together, so that contexts have neighbours.
 _ROWS_TOGETHER = 4
 
@@ -39,9 +39,7 @@ class ImageEncoder(dictionary_encode.ImageEncoder):
 
     Args:
         image: shape (H, W) or (H, W, 3), uint8 or uint16, without alpha.
-        method: ``"imf"``, ``"svd"`` or ``"nmf"``.
-        num_iters: alternations of IMF, or sweeps of NMF; 0 for the SVD.
-        effort: effort of the choice among the dictionaries, 1 to 3; 1 takes one for all patches.
+        factorization: how U and V are found.
         rank: largest number of columns of V for luma; the other planes get half. None for all. The
             V of the SVD has 64 at most, which the quarters of a patch share.
         progress: callback after each tile.
@@ -50,20 +48,16 @@ class ImageEncoder(dictionary_encode.ImageEncoder):
     def __init__(
         self,
         image: np.ndarray,
-        method: str,
-        *,
-        num_iters: int,
-        effort: int,
+        factorization: Factorization,
         rank: int | None,
         progress: Progress = no_progress,
     ) -> None:
-        if method == "svd" and rank is not None:
+        if factorization.in_quarters and rank is not None:
             rank = min(4 * rank, len(ATOMS))
-        super().__init__(image, "rotated", effort, rank, progress)
-        self.method = method
-        self.num_iters = num_iters
+        super().__init__(image, "rotated", factorization.effort, rank, progress)
+        self.factorization = factorization
         self.offsets = (0,) * self.image.shape[2]
-        if method == "nmf":
+        if factorization.is_nonnegative:
             self.offsets = tuple(map(int, self._least_levels()))
 
     def _least_levels(self) -> np.ndarray:
@@ -75,24 +69,25 @@ class ImageEncoder(dictionary_encode.ImageEncoder):
         return np.minimum(np.ceil(levels), MAX_OFFSET)
 
     def _run(self, dial: float, weight: float) -> Run:
-        if self.method == "nmf":
-            dial = max(dial, _LEAST_NMF_STEP)
+        method = self.factorization.method
+        if self.factorization.is_nonnegative:
+            dial = max(dial, _LEAST_LIFTED_STEP)
         plain = self._header(dial)
-        header = BasisHeader(plain.size, plain.tile_rows, plain.finish, self.method, self.offsets)
+        header = BasisHeader(plain.size, plain.tile_rows, plain.finish, method, self.offsets)
         lagrangian = weight * dictionary_encode.dial_settings(dial)[1]
         parts = self._parts()
         is_whole = len(parts) == 1
         sample = self._patches(parts[0]) if is_whole else self._to_patches(self._sample())
         grid = grid_of(parts[0] if is_whole else self._sample())
         problem = self._problem(sample, grid, header, lagrangian)
-        found = basis_fit.fit(problem, self.method, self.num_iters, self.ranks)
+        found = self.factorization.fit(problem, self.ranks)
         basis, live = found.basis, found.problem.live
 
         def code(part: np.ndarray) -> CodedTile:
             own = found
             if not is_whole:
                 problem = self._problem(self._patches(part), grid_of(part), header, lagrangian)
-                own = basis_fit.fixed(replace(problem, live=live), basis)
+                own = fixed(replace(problem, live=live), basis)
             return CodedTile(own.decision.u, own.problem.kinds, own.decision.body)
 
         def strip(tile: CodedTile) -> np.ndarray:
@@ -105,7 +100,7 @@ class ImageEncoder(dictionary_encode.ImageEncoder):
     ) -> Problem:
         """Return the patches of a part of the image as they are factorized."""
         steps = header.finish.steps
-        if self.method == "svd":
+        if self.factorization.in_quarters:
             in_gray = np.array(steps, np.float32) / 16
             x = tiles.all_ratios(patches, in_gray, count=quarters.KIND + 1)[-1]
             kinds = np.full(x.shape[1], quarters.KIND, np.int32)
@@ -114,9 +109,9 @@ class ImageEncoder(dictionary_encode.ImageEncoder):
         if any(header.offsets):
             # The first atom is flat and has norm 1.
             x[:, :, 0] += (16 * SIDE * np.array(header.offsets) / steps)[:, None]
-        # The SVD and NMF keep their own first columns, whose atoms are any.
-        is_atomic = self.method == "imf"
-        live = (np.arange(len(ATOMS)) < np.array(self.ranks)[:, None]) | (not is_atomic)
+        # Other factorizations keep their own first columns, whose atoms are any.
+        has_atoms = self.factorization.has_atoms
+        live = (np.arange(len(ATOMS)) < np.array(self.ranks)[:, None]) | (not has_atoms)
         stack = Stack(grid, (len(BANDS),) * len(steps), steps, SKIP, header.has_signs)
         return Problem(x, kinds, live, stack, lagrangian)
 
