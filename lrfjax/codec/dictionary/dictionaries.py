@@ -83,10 +83,12 @@ def synthesize(u: Array, kinds: Array, *, is_small: bool) -> Array:
     """
     planes, rank, rows = u.shape
     dtype = jnp.float32 if is_small else jnp.int32
-    grid = jnp.zeros((planes, SIDE * SIDE, rows), dtype)
-    grid = grid.at[:, _positions()[:rank]].set(u.astype(dtype), unique_indices=True)
-    grid = grid.reshape(planes, SIDE, SIDE, rows)
-    both = jnp.asarray(transforms().astype(dtype).transpose(0, 2, 1).reshape(2 * SIDE, SIDE))
+    # Frequencies beyond those of the first columns are 0.
+    atoms = np.array(ATOMS[:rank])
+    side = int(atoms.max()) + 1
+    grid = jnp.zeros((planes, side * side, rows), dtype)
+    grid = grid.at[:, atoms @ [side, 1]].set(u.astype(dtype), unique_indices=True)
+    both = transforms().astype(dtype).transpose(0, 2, 1).reshape(2 * SIDE, SIDE)[:, :side]
 
     def product(x: Array, is_split: Array) -> Array:
         """Apply both transforms to the second last axis, and select one for each column."""
@@ -94,8 +96,8 @@ def synthesize(u: Array, kinds: Array, *, is_small: bool) -> Array:
         return jnp.where(is_split, found[..., SIDE:, :], found[..., :SIDE, :])
 
     # Vertical first: its frequencies are the rows of one wide matrix per plane.
-    tall = product(grid.reshape(planes, SIDE, SIDE * rows), jnp.tile(kinds // 2 == 1, SIDE))
-    grid = product(tall.reshape(planes, SIDE, SIDE, rows), kinds % 2 == 1)
+    tall = product(grid.reshape(planes, side, side * rows), jnp.tile(kinds // 2 == 1, side))
+    grid = product(tall.reshape(planes, SIDE, side, rows), kinds % 2 == 1)
     return grid.astype(jnp.int32)
 
 

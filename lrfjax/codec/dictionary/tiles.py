@@ -144,30 +144,38 @@ def reconstruct_tile(u: np.ndarray, kinds: np.ndarray, steps: np.ndarray, depth:
         steps: shape (planes,), int32, in 1/16 gray levels.
         depth: bits per channel, 8 or 16.
     """
-    sizes = np.abs(u)
-    # The sum of the peaks of all columns takes less time, and is nearly always enough.
-    is_small = bool(sizes.max(axis=(0, 1), initial=0).sum(dtype=np.int64) <= SMALL_SUM)
-    if not is_small:
-        is_small = bool(sizes.sum(axis=2, dtype=np.int32).max(initial=0) <= SMALL_SUM)
-    # Padding to one of a few ranks keeps the number of compiled programs small.
-    rank = next(n for n in _RANKS if n >= u.shape[2]) if is_small else len(ATOMS)
-    u = pad_to(u, 2, rank)
-    parts = [
-        _reconstruct(c.cut(u, 1), c.cut(kinds, 0), steps, is_small=is_small, depth=depth)
-        for c in chunks(len(kinds))
-    ]
-    return join(parts, len(kinds), 3)
+    cells = chunks(len(kinds))
+    kinds_of = [c.cut(kinds, 0) for c in cells]
+    parts = []
+    for plane, step in zip(u, steps, strict=True):
+        sizes = np.abs(plane)
+        peaks = sizes.max(axis=0, initial=0)
+        # The sum of the peaks of all columns takes less time, and is nearly always enough.
+        is_small = bool(peaks.sum(dtype=np.int64) <= SMALL_SUM)
+        if not is_small:
+            is_small = bool(sizes.sum(axis=1, dtype=np.int32).max(initial=0) <= SMALL_SUM)
+        # Chroma has few columns. A few ranks keep the number of compiled programs small.
+        least = int(np.flatnonzero(peaks).max(initial=0)) + 1
+        rank = next(n for n in _RANKS if n >= least) if is_small else len(ATOMS)
+        plane = pad_to(plane[:, :rank], 1, rank)
+        parts.append(
+            [
+                _reconstruct(c.cut(plane, 0), k, step, is_small=is_small, depth=depth)
+                for c, k in zip(cells, kinds_of, strict=True)
+            ]
+        )
+    return np.stack([join(of_plane, len(kinds), 2) for of_plane in parts])
 
 
-_RANKS = (BANDS[2][1], BANDS[5][1], BANDS[8][1], len(ATOMS))
+_RANKS = (BANDS[5][1], BANDS[8][1], len(ATOMS))
 
 
 @partial(jax.jit, static_argnames=("is_small", "depth"))
-def _reconstruct(u: Array, kinds: Array, steps: Array, *, is_small: bool, depth: int) -> Array:
-    transposed = jnp.swapaxes(u, 1, 2)
-    planes = scale_products(synthesize(transposed, kinds, is_small=is_small), steps, depth)
+def _reconstruct(u: Array, kinds: Array, step: Array, *, is_small: bool, depth: int) -> Array:
+    products = synthesize(u.T[None], kinds, is_small=is_small)
+    plane = scale_products(products, step[None], depth)[0]
     # Planes of an 8-bit image fit into 16 bits: 512 gray levels and four fractional bits.
-    return planes.astype(jnp.int16) if depth == 8 else planes
+    return plane.astype(jnp.int16) if depth == 8 else plane
 
 
 def all_ratios(patches: np.ndarray, steps: np.ndarray, *, count: int) -> np.ndarray:
