@@ -20,7 +20,7 @@ T = TypeVar("T")
 MIN_DIAL, MAX_DIAL = 1.0, 16384.0
 """The range of the dial: steps from 1/16 to 1024 gray levels."""
 
-LAGRANGIAN = 0.12
+LAGRANGIAN = 0.1
 """The Lagrange multiplier of the rate at an integer dial, in squared steps per bit."""
 
 MAX_WEIGHT = 64.0
@@ -45,7 +45,7 @@ def dial_settings(dial: float) -> tuple[int, float]:
 
     Example:
         >>> dial_settings(100.0)
-        (100, 0.12)
+        (100, 0.1)
     """
     step = math.floor(dial)
     return step, LAGRANGIAN * ((1 + 1 / step) ** (_EXPONENT * (dial - step)))
