@@ -1,16 +1,17 @@
-"""Train the weights of the filter after deblocking: an array of ``trained.npz``.
+"""Train the weights of the filter after deblocking: arrays of ``trained.npz``.
 
     python -m benchmarks.train_restoration --data PHOTOS --out lrfjax/codec/entropy/trained.npz
 
-The codec runs over the photographs at random rates. The weights of each class of blocks minimise
-the squared error of its samples: linear least squares. The other arrays of the file stay as they
-are. Never train on the pictures that the codec is judged by. A change of the result is a new
-version of the byte format.
+The codec runs over the photographs at random rates. The weights of each plane and class of blocks
+minimise the squared error of its samples: linear least squares. The other arrays of the file stay
+as they are. Never train on the pictures that the codec is judged by. A change of the result is a
+new version of the byte format.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -29,14 +30,14 @@ CROP = 640
 CROPS = 4
 QUALITIES = (5.0, 48.0)
 RIDGE = 1e-4
+WEIGHT = 1.2
+"""The weight of the Lagrange multiplier: other pictures leave more to restore than these."""
 
 
-@jax.jit
-def terms_of(beyond: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return what the weights multiply, (NUM_WEIGHTS, blocks, 64), and the class of each block."""
-    classes = restore.classes_of(restore.second_differences(beyond), step)
-    terms = jnp.stack(restore.clipped_differences(beyond, step)).astype(jnp.float32)
-    return by_block(terms), classes.ravel()
+@partial(jax.jit, static_argnames="clips")
+def terms_of(beyond: jax.Array, step: jax.Array, *, clips: tuple[int, ...]) -> jax.Array:
+    """Return what the weights multiply, (weights, blocks, 64)."""
+    return by_block(jnp.stack(restore.clipped_differences(beyond, step, clips)).astype(jnp.float32))
 
 
 def by_block(x: jax.Array) -> jax.Array:
@@ -45,27 +46,60 @@ def by_block(x: jax.Array) -> jax.Array:
     return x.reshape(*x.shape[:-5], -1, restore.BLOCK**2)
 
 
-def add_products(
-    crop: np.ndarray, quality: float, products: np.ndarray, targets: np.ndarray
-) -> None:
-    """Encode a picture, and add the normal equations of each class to ``products``, ``targets``."""
+class Equations:
+    """The normal equations of the classes of a plane.
+
+    Attributes:
+        products: shape (NUM_CLASSES, size, size), sums of products of two terms.
+        targets: shape (NUM_CLASSES, size), sums of products of a term and the error.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.products = np.zeros((restore.NUM_CLASSES, size, size))
+        self.targets = np.zeros((restore.NUM_CLASSES, size))
+
+    def add(self, terms: np.ndarray, errors: np.ndarray, classes: np.ndarray) -> None:
+        """Add blocks: terms (size, blocks, 64), errors (blocks, 64), classes (blocks,)."""
+        for number in range(restore.NUM_CLASSES):
+            where = classes == number
+            part = terms[:, where].reshape(len(terms), -1).astype(np.float64)
+            self.products[number] += part @ part.T
+            self.targets[number] += part @ errors[where].ravel().astype(np.float64)
+
+    def weights(self) -> np.ndarray:
+        """Return the weights of each class, integers of shape (size, NUM_CLASSES)."""
+        # Classes that hardly occur take after the mean of all.
+        total = self.products[:, 0, 0].sum()
+        # Where all differences are small, the terms of several limits are equal.
+        shared = self.products.sum(axis=0) / total + np.eye(self.targets.shape[1])
+        overall = np.linalg.solve(
+            self.products.sum(axis=0) + RIDGE * total * shared, self.targets.sum(axis=0)
+        )
+        found = []
+        for a, b in zip(self.products, self.targets, strict=True):
+            ridge = (RIDGE * a[0, 0] + 1e-6 * total) * shared
+            found.append(np.linalg.solve(a + ridge, b + ridge @ overall))
+        return np.rint(np.stack(found, axis=1) * 2**restore.WEIGHT_BITS)
+
+
+def add_picture(crop: np.ndarray, quality: float, equations: list[Equations]) -> None:
+    """Encode a picture, and add its blocks to the equations of each plane."""
     encoder = ImageEncoder(crop, "rotated", 2, None)
     header = encoder._header(quality_dial(quality, 8))
-    (tile,) = encoder._coded(header, quality_dial(quality, 8), 1.0)
+    (tile,) = encoder._coded(header, quality_dial(quality, 8), WEIGHT)
     steps = np.array(header.finish.steps, np.int32)
     planes = reconstruct(header, tile.u, tile.kinds)
-    decoded = deblock(planes, steps, header.finish.deblocking)[0]
-    terms, classes = map(np.asarray, terms_of(restore.extend(decoded), steps[0]))
-    p, q, rows, columns = decoded.shape
-    wanted = 16 * encoder._single_tile[0].reshape(decoded.shape)
+    decoded = deblock(planes, steps, header.finish.deblocking)
+    beyond = restore.extend(decoded)
+    classes = np.asarray(restore.classes_of(restore.second_differences(beyond[0]), steps[0]))
+    errors = 16 * encoder._single_tile.reshape(decoded.shape) - decoded
+    _, p, q, rows, columns = decoded.shape
     shape = (p // restore.BLOCK, restore.BLOCK, q // restore.BLOCK, restore.BLOCK, rows * columns)
-    errors = np.asarray(by_block((wanted - decoded).reshape(shape)))
-    for number in range(restore.NUM_CLASSES):
-        where = classes == number
+    for plane, (clips, step) in enumerate(zip(restore.CLIPS, steps, strict=True)):
         # Errors count in steps: large steps must not outweigh all others.
-        part = terms[:, where].reshape(len(terms), -1).astype(np.float64) / steps[0]
-        products[number] += part @ part.T
-        targets[number] += part @ errors[where].ravel().astype(np.float64) / steps[0]
+        terms = np.asarray(terms_of(beyond[plane], step, clips=clips)) / step
+        error = np.asarray(by_block(errors[plane].reshape(shape))) / step
+        equations[plane].add(terms, error, classes.ravel())
 
 
 def main() -> None:
@@ -75,25 +109,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    size = restore.NUM_WEIGHTS
-    products = np.zeros((restore.NUM_CLASSES, size, size))
-    targets = np.zeros((restore.NUM_CLASSES, size))
+    equations = [Equations(len(restore.OFFSETS) * len(clips)) for clips in restore.CLIPS]
     for path in tqdm(sorted(options.data.glob("*.png"))):
         image = np.asarray(read_image(path))
         for _ in range(CROPS):
             top, left = (rng.integers(max(n - CROP, 0) + 1) for n in image.shape[:2])
             crop = np.ascontiguousarray(image[top : top + CROP, left : left + CROP])
-            add_products(crop, rng.uniform(*QUALITIES), products, targets)
-    # Classes that hardly occur take after the mean of all.
-    shared = products.sum(axis=0) / products[:, 0, 0].sum()
-    weights = np.zeros_like(targets)
-    overall = np.linalg.solve(products.sum(axis=0), targets.sum(axis=0))
-    for number, (a, b) in enumerate(zip(products, targets, strict=True)):
-        ridge = (RIDGE * a[0, 0] + 1e-6 * products[:, 0, 0].sum()) * shared
-        weights[number] = np.linalg.solve(a + ridge, b + ridge @ overall)
-    integers = np.rint(weights * 2**restore.WEIGHT_BITS)
-    print("largest sum of magnitudes:", np.abs(integers).sum(axis=1).max())
-    arrays = dict(np.load(options.out)) | {"restoration": integers.T.astype(np.int16)}
+            add_picture(crop, rng.uniform(*QUALITIES), equations)
+    arrays = dict(np.load(options.out))
+    for plane, of_plane in enumerate(equations):
+        integers = of_plane.weights()
+        print("largest sum of magnitudes:", np.abs(integers).sum(axis=0).max())
+        arrays[f"restoration_{plane}"] = integers.astype(np.int16)
     np.savez_compressed(options.out, **arrays)
 
 

@@ -4,6 +4,7 @@ It shares no code with the package but the dictionaries and the headers, and is 
 the docstrings and the description of the format say.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -113,10 +114,15 @@ def _finish(
         limit = max((step << (bits - 4)) * finish.deblocking // 16, 1)
         plane = _smooth_borders(plane, patch[1], limit)
         plane = _smooth_borders(plane.T, patch[0], limit).T
-        plane = np.clip(plane, -(512 << bits), 512 << bits)
-        if finish.restoration and not done:
-            plane = _restore(plane, step << (bits - 4), finish.restoration)
-        done.append(np.clip(plane, -(512 << bits), 512 << bits)[: size[0], : size[1]])
+        done.append(np.clip(plane, -(512 << bits), 512 << bits))
+    if finish.restoration:
+        steps = [step << (bits - 4) for step in finish.steps]
+        numbers = _block_classes(done[0], steps[0])
+        done = [
+            _restore(plane, number, step, finish.restoration, numbers)
+            for number, (plane, step) in enumerate(zip(done, steps, strict=True))
+        ]
+    done = [np.clip(plane, -(512 << bits), 512 << bits)[: size[0], : size[1]] for plane in done]
     channels = []
     for row in finish.inverse:
         level = np.zeros(size, np.int64)
@@ -152,40 +158,58 @@ def _smooth_borders(plane: np.ndarray, length: int, limit: int) -> np.ndarray:
     return out
 
 
-def _restore(plane: np.ndarray, step: int, strength: int) -> np.ndarray:
+def _around(padded: np.ndarray, top: int, left: int, down: int, right: int) -> np.ndarray:
+    """Return a block of 8 x 8 samples, moved, of a plane with two more samples on each side."""
+    return padded[top + 2 + down : top + 10 + down, left + 2 + right : left + 10 + right]
+
+
+def _block_classes(plane: np.ndarray, step: int) -> dict[tuple[int, int], int]:
+    """Return the class of each block of 8 x 8 samples by the place of its first sample."""
+    padded = np.pad(plane, 2, mode="edge")
+    bounds = [a * step // 16 for a in (41, 82, 143, 225, 348, 512, 750, 1100, 1600)]
+    numbers = {}
+    for top, left in itertools.product(range(0, plane.shape[0], 8), range(0, plane.shape[1], 8)):
+        twice = 2 * _around(padded, top, left, 0, 0)
+        v, h, f, r = (
+            int(
+                np.abs(
+                    twice - _around(padded, top, left, i, j) - _around(padded, top, left, -i, -j)
+                ).sum()
+            )
+            for i, j in ((1, 0), (0, 1), (1, 1), (1, -1))
+        )
+        activity = sum(v + h >= bound for bound in bounds)
+        diagonal = abs(f - r) > abs(v - h)
+        m, n = (f, r) if diagonal else (v, h)
+        strength = sum(2 * max(m, n) > ratio * min(m, n) for ratio in (3, 5))
+        number = 9 * activity
+        if strength:
+            number += 4 * strength - 3 + 2 * diagonal + (m < n)
+        numbers[top, left] = number
+    return numbers
+
+
+def _restore(
+    plane: np.ndarray, number: int, step: int, strength: int, classes: dict[tuple[int, int], int]
+) -> np.ndarray:
     """Restore a plane, block by block."""
     with np.load(Path(trained.__file__).with_name("trained.npz")) as arrays:
-        weights = arrays["restoration"].astype(np.int64) * strength // 16
+        weights = arrays[f"restoration_{number}"].astype(np.int64) * strength // 16
+    limits = [max(c * step // 256, 1) for c in ((20, 110) if number else (20, 60, 180, 540))]
     out = plane.copy()
     padded = np.pad(plane, 2, mode="edge")
-    limits = [max(c * step // 256, 1) for c in (13, 38, 102, 307)]
-    bounds = [a * step // 16 for a in (41, 82, 143, 225, 348, 512)]
-    for top in range(0, plane.shape[0], 8):
-        for left in range(0, plane.shape[1], 8):
-
-            def moved(down: int, right: int, top: int = top, left: int = left) -> np.ndarray:
-                return padded[
-                    top + 2 + down : top + 10 + down, left + 2 + right : left + 10 + right
-                ]
-
-            x = moved(0, 0)
-            v, h, f, r = (
-                int(np.abs(2 * x - moved(i, j) - moved(-i, -j)).sum())
-                for i, j in ((1, 0), (0, 1), (1, 1), (1, -1))
-            )
-            activity = sum(v + h >= bound for bound in bounds)
-            diagonal = abs(f - r) > abs(v - h)
-            m, n = (f, r) if diagonal else (v, h)
-            strength_of = sum(2 * max(m, n) > ratio * min(m, n) for ratio in (3, 5))
-            number = 9 * activity
-            if strength_of:
-                number += 4 * strength_of - 3 + 2 * diagonal + (m < n)
-            total = np.zeros_like(x)
-            for i, (a, b) in enumerate(((0, 1), (1, 0), (0, 2), (1, 1), (1, -1), (2, 0))):
-                for j, limit in enumerate(limits):
-                    for other in (moved(a, b), moved(-a, -b)):
-                        total += weights[4 * i + j, number] * np.clip(other - x, -limit, limit)
-            out[top : top + 8, left : left + 8] = x + _shifted(total, 10)
+    for (top, left), of_block in classes.items():
+        x = _around(padded, top, left, 0, 0)
+        total = np.zeros_like(x)
+        for i, (a, b) in enumerate(((0, 1), (1, 0), (0, 2), (1, 1), (1, -1), (2, 0))):
+            for j, limit in enumerate(limits):
+                weight = weights[len(limits) * i + j, of_block]
+                for other in (
+                    _around(padded, top, left, a, b),
+                    _around(padded, top, left, -a, -b),
+                ):
+                    total += weight * np.clip(other - x, -limit, limit)
+        out[top : top + 8, left : left + 8] = x + _shifted(total, 10)
     return out
 
 

@@ -1,4 +1,4 @@
-"""The restoration of the first plane: it helps, is the same everywhere, and stays in range."""
+"""The restoration of planes: it helps, is the same everywhere, and stays in range."""
 
 from dataclasses import replace
 
@@ -30,33 +30,36 @@ def test_restoration_comes_closer_to_photographs(quality, encode, photo):
     assert psnr[0] > psnr[1]
 
 
-def restored(plane):
-    """Return a restored plane of 16 x 16 patches, whole."""
-    rows, columns = (n // 16 for n in plane.shape)
-    patches = plane.reshape(rows, 16, columns, 16).transpose(1, 3, 0, 2)
-    found = restore.restore(restore.extend(patches), np.int32(500), restoration_weights())
-    return np.asarray(found).reshape(patches.shape).transpose(2, 0, 3, 1).reshape(plane.shape)
+def restored(planes):
+    """Return restored planes of 16 x 16 patches, whole."""
+    count, height, width = planes.shape
+    patches = planes.reshape(count, height // 16, 16, width // 16, 16).transpose(0, 2, 4, 1, 3)
+    steps = np.array([500, 300, 700], np.int32)
+    found = np.stack(restore.restore(restore.extend(patches), steps, restoration_weights()))
+    return found.reshape(patches.shape).transpose(0, 3, 1, 4, 2).reshape(planes.shape)
 
 
 def test_restoration_leaves_flat_planes_alone():
-    plane = np.full((32, 48), -77, np.int32)
-    assert np.array_equal(restored(plane), plane)
+    planes = np.full((3, 32, 48), -77, np.int32)
+    assert np.array_equal(restored(planes), planes)
 
 
 def test_restoration_does_not_see_the_grid_of_patches():
-    plane = np.random.default_rng(0).integers(-900, 900, (48, 64)).astype(np.int32)
-    found = restored(plane)
-    assert not np.array_equal(found, plane)
-    # By a block, the plane moves against the patches; only its edges differ.
-    moved = np.roll(plane, (8, 8), (0, 1))
-    inside = (slice(16, -8), slice(16, -8))
-    assert np.array_equal(restored(moved)[inside], np.roll(found, (8, 8), (0, 1))[inside])
+    planes = np.random.default_rng(0).integers(-900, 900, (3, 48, 64)).astype(np.int32)
+    found = restored(planes)
+    assert all((found != planes).any(axis=(1, 2)))
+    # By a block, the planes move against the patches; only their edges differ.
+    moved = np.roll(planes, (8, 8), (1, 2))
+    inside = (slice(None), slice(16, -8), slice(16, -8))
+    assert np.array_equal(restored(moved)[inside], np.roll(found, (8, 8), (1, 2))[inside])
 
 
 def test_no_sum_of_restoration_overflows():
-    weights = np.abs(restoration_weights().astype(np.int64))
-    largest = np.tile(restore.CLIPS, len(restore.OFFSETS)) * MAX_STEP * 16 // 256
-    assert (2 * largest @ weights).max() < 2**31
+    for clips, weights in zip(restore.CLIPS, restoration_weights(), strict=True):
+        # Samples are at most 2^17 in magnitude, so a difference is at most 2^18.
+        limits = np.minimum(np.array(clips) * MAX_STEP * 16 // 256, 2**18)
+        largest = 2 * np.tile(limits, len(restore.OFFSETS))
+        assert (largest @ np.abs(weights.astype(np.int64))).max() < 2**31 - 2**10
 
 
 def test_strengths_out_of_range_are_refused(photo):

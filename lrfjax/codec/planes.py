@@ -8,12 +8,17 @@ rate-distortion optimization of the factors drops its high frequencies.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import TypeVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from lrfjax.codec.buckets import chunks, join
 from lrfjax.codec.dictionary.atoms import PATCH_SIZE
@@ -191,8 +196,8 @@ def to_pixels(
         steps: shape (planes,), int32, in 1/16 gray levels.
         strength: strength of the deblocking filter.
         inverse: shape (channels, planes), int32, see ``Rotation``.
-        restoration: strength of the restoration of the first plane, 0 to 16. If it is not 0, P and
-            Q are multiples of 8.
+        restoration: strength of the restoration, 0 to 16. If it is not 0, P and Q are multiples
+            of 8.
         size: (height, width) of the result.
         first_row: first row of the planes in the result.
         depth: bits per channel, 8 or 16.
@@ -200,53 +205,43 @@ def to_pixels(
     Returns:
         Shape (height, width, channels), uint8 or uint16.
     """
-    bits = FRACTION_BITS[depth]
-    steps = steps << (bits - STEP_BITS)
+    steps = steps << (FRACTION_BITS[depth] - STEP_BITS)
     x = deblock(patches, steps, strength)
-    _, p, q, rows, columns = x.shape
+    planes, p, q, rows, columns = x.shape
     if restoration:
-        weights = restoration_weights() * restoration // STRENGTH_UNIT
-        x[0] = _restored(x[0], steps[0], weights, depth)
-    dtype = np.uint8 if depth == 8 else np.uint16
-    image = np.empty((rows, p, columns, q, len(inverse)), dtype)
-    # One row of pixels of all patches at a time stays in the cache.
-    for line in range(p):
-        for channel, values in enumerate(_channels(x[:, line], inverse, depth)):
-            image[:, line, :, :, channel] = values.transpose(1, 2, 0)
+        weights = [w * restoration // STRENGTH_UNIT for w in restoration_weights()[:planes]]
+        limit = LARGEST_LEVEL << FRACTION_BITS[depth]
+        x = extend(np.clip(x, -limit, limit).astype(np.int16 if depth == 8 else np.int32))
+    else:
+        x = x.reshape(planes, p, q, -1)
+    parts = []
+    for cell in chunks(rows * columns):
+        cut = tuple(cell.cut(plane, 2) for plane in x)
+        done = restore(cut, steps, weights) if restoration else cut
+        parts.append(_channels(done, inverse, depth=depth))
+    levels = join(parts, rows * columns, 3).reshape(-1, p, q, rows, columns)
+    image = np.empty((rows, p, columns, q, len(inverse)), np.uint8 if depth == 8 else np.uint16)
+    for channel, values in enumerate(levels):
+        image[..., channel] = values.transpose(2, 0, 3, 1)
     pixels = image.reshape(rows * p, columns * q, len(inverse))
     return pixels[first_row : first_row + size[0], : size[1]]
 
 
-def _restored(plane: np.ndarray, step: int, weights: np.ndarray, depth: int) -> np.ndarray:
-    """Return a deblocked plane after ``restore``, shape (P, Q, rows, columns)."""
-    limit = LARGEST_LEVEL << FRACTION_BITS[depth]
-    clipped = np.clip(plane, -limit, limit).astype(np.int16 if depth == 8 else np.int32)
-    beyond = extend(clipped)
-    count = beyond.shape[2]
-    parts = [restore(c.cut(beyond, 2), step, weights) for c in chunks(count)]
-    return join(parts, count, 2).reshape(plane.shape)
-
-
-def _channels(x: np.ndarray, inverse: np.ndarray, depth: int) -> Iterator[np.ndarray]:
-    """Yield the values of each channel, shape (...), from planes of shape (planes, ...), int32."""
+@partial(jax.jit, static_argnames="depth")
+def _channels(planes: Sequence[ArrayLike], inverse: ArrayLike, *, depth: int) -> Array:
+    """Return the pixels of each channel, shape (channels, ...), from planes of shape (...)."""
     bits = FRACTION_BITS[depth]
     limit = LARGEST_LEVEL << bits
-    x = np.clip(x, -limit, limit)
-    for row in inverse:
-        level = row[0] * x[0]
-        for weight, plane in zip(row[1:], x[1:], strict=True):
-            level += weight * plane
-        level += 1 << (COLOR_BITS - 1)
-        level >>= COLOR_BITS
-        level += MID_GRAY << bits
+    x = [jnp.clip(jnp.asarray(plane, jnp.int32), -limit, limit) for plane in planes]
+    found = []
+    for row in jnp.asarray(inverse):
+        level = reduce(operator.add, (weight * plane for weight, plane in zip(row, x, strict=True)))
+        level = ((level + (1 << (COLOR_BITS - 1))) >> COLOR_BITS) + (MID_GRAY << bits)
         if depth == 8:
-            level += 1 << (bits - 1)
-            level >>= bits
-            np.clip(level, 0, 255, out=level)
+            level = jnp.clip((level + (1 << (bits - 1))) >> bits, 0, 255).astype(jnp.uint8)
         else:
             # 255 gray levels are 65535, so one level is 257.
-            np.clip(level, 0, 255 << bits, out=level)
-            level *= 257
-            level += 1 << (bits - 1)
-            level >>= bits
-        yield level
+            level = 257 * jnp.clip(level, 0, 255 << bits)
+            level = ((level + (1 << (bits - 1))) >> bits).astype(jnp.uint16)
+        found.append(level)
+    return jnp.stack(found)

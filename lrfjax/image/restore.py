@@ -1,17 +1,18 @@
-"""Restoration: a trained filter of the luma plane after deblocking, in integers.
+"""Restoration: a trained filter of the planes after deblocking, in integers.
 
 The filter moves each sample towards or away from its twelve neighbours within two pixels. It takes
 their differences, clips them to several limits in proportion to the quantization step, and adds
-them with weights. The weights depend on the class of the block of 8 x 8 samples: how active it is
-against the quantization step, and along which direction. This is the adaptive loop filter of VVC
-with weights that both sides know, and with several limits instead of one.
+them with weights. The weights depend on the plane and on the class of the block of 8 x 8 samples:
+how active the first plane is there against its quantization step, and along which direction. This
+is the adaptive loop filter of VVC with weights that both sides know, and with several limits
+instead of one.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from functools import reduce
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -25,10 +26,10 @@ BLOCK = 8
 OFFSETS = ((0, 1), (1, 0), (0, 2), (1, 1), (1, -1), (2, 0))
 """Neighbours (down, right). Each stands for itself and the one on the opposite side."""
 
-CLIPS = (13, 38, 102, 307)
-"""The limits of differences, in 1/256 quantization steps."""
+CLIPS = ((20, 60, 180, 540), (20, 110), (20, 110))
+"""The limits of differences for each plane, in 1/256 quantization steps."""
 
-ACTIVITIES = (41, 82, 143, 225, 348, 512)
+ACTIVITIES = (41, 82, 143, 225, 348, 512, 750, 1100, 1600)
 """The limits between classes of activity: mean magnitude of both second differences in a block, in
 1/1024 quantization steps."""
 
@@ -37,7 +38,6 @@ RATIOS = (3, 5)
 
 NUM_DIRECTIONS = 1 + 4 * len(RATIOS)
 NUM_CLASSES = (len(ACTIVITIES) + 1) * NUM_DIRECTIONS
-NUM_WEIGHTS = len(CLIPS) * len(OFFSETS)
 
 WEIGHT_BITS = 10
 STRENGTH_UNIT = 16
@@ -46,45 +46,53 @@ STRENGTH_UNIT = 16
 _REACH = 2
 
 
-def extend(plane: np.ndarray) -> np.ndarray:
+def extend(planes: np.ndarray) -> np.ndarray:
     """Add two samples on each side of each patch: those of its neighbours.
 
     Beyond an edge of the plane, the added samples equal the nearest one of the patch.
 
     Args:
-        plane: patches of a plane, shape (P, Q, rows, columns), integers.
+        planes: patches of planes, shape (planes, P, Q, rows, columns), integers.
 
     Returns:
-        Shape (P + 4, Q + 4, rows * columns), same dtype.
+        Shape (planes, P + 4, Q + 4, rows * columns), same dtype.
     """
-    p, q, rows, columns = plane.shape
+    count, p, q, rows, columns = planes.shape
     r = _REACH
-    out = np.empty((p + 2 * r, q + 2 * r, rows, columns), plane.dtype)
-    out[r:-r, r:-r] = plane
-    inner = out[:, r:-r]
-    inner[:r, :, 1:], inner[:r, :, 0] = plane[-r:, :, :-1], plane[0, :, 0]
-    inner[-r:, :, :-1], inner[-r:, :, -1] = plane[:r, :, 1:], plane[-1, :, -1]
-    out[:, :r, :, 1:], out[:, :r, :, 0] = inner[:, -r:, :, :-1], inner[:, :1, :, 0]
-    out[:, -r:, :, :-1], out[:, -r:, :, -1] = inner[:, :r, :, 1:], inner[:, -1:, :, -1]
-    return out.reshape(p + 2 * r, q + 2 * r, -1)
+    extended = np.empty((count, p + 2 * r, q + 2 * r, rows, columns), planes.dtype)
+    for out, plane in zip(extended, planes, strict=True):
+        out[r:-r, r:-r] = plane
+        inner = out[:, r:-r]
+        inner[:r, :, 1:], inner[:r, :, 0] = plane[-r:, :, :-1], plane[0, :, 0]
+        inner[-r:, :, :-1], inner[-r:, :, -1] = plane[:r, :, 1:], plane[-1, :, -1]
+        out[:, :r, :, 1:], out[:, :r, :, 0] = inner[:, -r:, :, :-1], inner[:, :1, :, 0]
+        out[:, -r:, :, :-1], out[:, -r:, :, -1] = inner[:, :r, :, 1:], inner[:, -1:, :, -1]
+    return extended.reshape(count, p + 2 * r, q + 2 * r, -1)
 
 
-def restore(beyond: ArrayLike, step: ArrayLike, weights: ArrayLike) -> Array:
+def restore(
+    beyond: Sequence[ArrayLike], steps: np.ndarray, weights: Sequence[np.ndarray]
+) -> tuple[Array, ...]:
     """Filter patches; see the module.
 
-    There are two programs. In a single one, XLA would compute the classes again for each sample.
+    Choosing the weights is a program of its own. In a single one, XLA would compute the classes
+    again for each sample.
 
     Args:
-        beyond: shape (P + 4, Q + 4, M), int16 or int32, at most 2^17 in magnitude; see ``extend``.
-            P and Q are multiples of 8.
-        step: quantization step in the unit of the samples, scalar int32, from 1 to 2^18.
-        weights: shape (NUM_WEIGHTS, NUM_CLASSES), int32, in 1/2^WEIGHT_BITS; the sum of
-            |weight| * 2 * limit over a class is below 2^31 for the largest step.
+        beyond: planes of shape (P + 4, Q + 4, M), int16 or int32, at most 2^17 in magnitude; see
+            ``extend``. P and Q are multiples of 8.
+        steps: quantization steps in the unit of the samples, shape (planes,), int32, from 1 to
+            2^18.
+        weights: for each plane shape (offsets * limits, NUM_CLASSES), int32, in 1/2^WEIGHT_BITS.
+            The sum of |weight| * 2 * limit over a class is below 2^31 for the largest step. No
+            limit counts for more than 2^18, the largest difference.
 
     Returns:
-        Shape (P, Q, M), int32.
+        Planes of shape (P, Q, M), int32.
     """
-    return _filter(beyond, step, _choose(beyond, step, weights))
+    chosen = _choose(beyond[0], steps[0], weights)
+    parts = zip(beyond, steps, chosen, CLIPS, strict=False)
+    return tuple(_filter(*part, clips=clips) for *part, clips in parts)
 
 
 def neighbors(beyond: Array) -> Callable[[int, int], Array]:
@@ -120,10 +128,10 @@ def second_differences(beyond: Array) -> list[Array]:
 
 
 @jax.jit
-def _choose(beyond: Array, step: Array, weights: Array) -> Array:
-    """Return the weights of each block, shape (NUM_WEIGHTS, P / 8, 1, Q / 8, 1, M)."""
+def _choose(beyond: Array, step: Array, weights: Sequence[Array]) -> list[Array]:
+    """Return for each plane the weights of blocks, shape (..., P / 8, 1, Q / 8, 1, M)."""
     classes = classes_of(second_differences(beyond), step)
-    return jnp.take(weights, classes, axis=1)[:, :, None, :, None]
+    return [jnp.take(of_plane, classes, axis=1)[:, :, None, :, None] for of_plane in weights]
 
 
 def classes_of(differences: list[Array], step: Array) -> Array:
@@ -147,24 +155,24 @@ def classes_of(differences: list[Array], step: Array) -> Array:
     return NUM_DIRECTIONS * activity + jnp.where(strength > 0, direction, 0)
 
 
-@jax.jit
-def _filter(beyond: Array, step: Array, chosen: Array) -> Array:
+@partial(jax.jit, static_argnames="clips")
+def _filter(beyond: Array, step: Array, chosen: Array, *, clips: tuple[int, ...]) -> Array:
     """Return the filtered plane."""
     p, q, count = beyond.shape
     total = reduce(
         operator.add,
-        (w * x for w, x in zip(chosen, clipped_differences(beyond, step), strict=True)),
+        (w * x for w, x in zip(chosen, clipped_differences(beyond, step, clips), strict=True)),
     )
     moved = (total + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS
     found = neighbors(beyond)(0, 0) + moved
     return found.reshape(p - 2 * _REACH, q - 2 * _REACH, count)
 
 
-def clipped_differences(beyond: Array, step: Array) -> list[Array]:
-    """Return what the weights multiply, NUM_WEIGHTS arrays of shape (P / 8, 8, Q / 8, 8, M)."""
+def clipped_differences(beyond: Array, step: Array, clips: tuple[int, ...]) -> list[Array]:
+    """Return what the weights multiply: arrays of shape (P / 8, 8, Q / 8, 8, M)."""
     at = neighbors(beyond)
     x = at(0, 0)
-    limits = [jnp.maximum(clip * step >> 8, 1) for clip in CLIPS]
+    limits = [jnp.maximum(clip * step >> 8, 1) for clip in clips]
     found = []
     for down, right in OFFSETS:
         a, b = at(down, right) - x, at(-down, -right) - x

@@ -72,6 +72,6 @@ def factor_tables() -> list[ClassTables]:
 
 
 @functools.lru_cache(maxsize=1)
-def restoration_weights() -> np.ndarray:
-    """Return the weights of ``image.restore``, int32, shape (NUM_WEIGHTS, NUM_CLASSES)."""
-    return _arrays()["restoration"].astype(np.int32)
+def restoration_weights() -> list[np.ndarray]:
+    """Return the weights of ``image.restore`` for each plane, int32, shape (..., NUM_CLASSES)."""
+    return [_arrays()[f"restoration_{plane}"].astype(np.int32) for plane in range(3)]

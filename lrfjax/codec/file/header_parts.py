@@ -28,7 +28,7 @@ class Finish:
         inverse: 4096 times the plane-to-channel matrix, one row per channel; 1 x 1 or 3 x 3.
         steps: quantization steps of the planes, in 1/16 gray levels, 1 to 16384.
         deblocking: strength of the deblocking filter, 0 to 255.
-        restoration: strength of the restoration of the first plane, 0 to 16.
+        restoration: strength of the restoration, 0 to 16.
     """
 
     depth: int
