@@ -35,7 +35,10 @@ def restored(planes):
     count, height, width = planes.shape
     patches = planes.reshape(count, height // 16, 16, width // 16, 16).transpose(0, 2, 4, 1, 3)
     steps = np.array([500, 300, 700], np.int32)
-    found = np.stack(restore.restore(restore.extend(patches), steps, restoration_weights()))
+    beyond = restore.extend(patches)
+    chosen = restore.choose(beyond[0], steps[0], restoration_weights())
+    parts = zip(beyond, steps, chosen, restore.CLIPS, strict=True)
+    found = np.stack([restore.restore(*part, clips=clips) for *part, clips in parts])
     return found.reshape(patches.shape).transpose(0, 3, 1, 4, 2).reshape(planes.shape)
 
 

@@ -25,7 +25,7 @@ from lrfjax.codec.dictionary.atoms import PATCH_SIZE
 from lrfjax.codec.dictionary.dictionaries import TRANSFORM_BITS
 from lrfjax.codec.entropy.trained import restoration_weights
 from lrfjax.image.deblock import deblock
-from lrfjax.image.restore import STRENGTH_UNIT, extend, restore
+from lrfjax.image.restore import CLIPS, STRENGTH_UNIT, choose, extend, restore
 
 A = TypeVar("A", np.ndarray, Array)
 
@@ -206,19 +206,26 @@ def to_pixels(
         Shape (height, width, channels), uint8 or uint16.
     """
     steps = steps << (FRACTION_BITS[depth] - STEP_BITS)
-    x = deblock(patches, steps, strength)
-    planes, p, q, rows, columns = x.shape
-    if restoration:
-        weights = [w * restoration // STRENGTH_UNIT for w in restoration_weights()[:planes]]
-        limit = LARGEST_LEVEL << FRACTION_BITS[depth]
-        x = extend(np.clip(x, -limit, limit).astype(np.int16 if depth == 8 else np.int32))
-    else:
-        x = x.reshape(planes, p, q, -1)
-    parts = []
-    for cell in chunks(rows * columns):
-        cut = tuple(cell.cut(plane, 2) for plane in x)
-        done = restore(cut, steps, weights) if restoration else cut
-        parts.append(_channels(done, inverse, depth=depth))
+    limit = LARGEST_LEVEL << FRACTION_BITS[depth]
+    dtype = np.int16 if depth == 8 else np.int32
+    planes, p, q, rows, columns = patches.shape
+    cells = chunks(rows * columns)
+    weights = [w * restoration // STRENGTH_UNIT for w in restoration_weights()[:planes]]
+    chosen: list[list[Array]] = []
+    done: list[list[ArrayLike]] = [[] for _ in cells]
+    # JAX filters a plane while the host deblocks the next one.
+    for k in range(planes):
+        x = np.clip(deblock(patches[k : k + 1], steps[k : k + 1], strength), -limit, limit)
+        x = x.astype(dtype)
+        x = extend(x)[0] if restoration else x.reshape(p, q, -1)
+        cuts = [cell.cut(x, 2) for cell in cells]
+        if restoration and k == 0:
+            chosen = [choose(cut, steps[0], weights) for cut in cuts]
+        for number, cut in enumerate(cuts):
+            done[number].append(
+                restore(cut, steps[k], chosen[number][k], clips=CLIPS[k]) if restoration else cut
+            )
+    parts = [_channels(tuple(each), inverse, depth=depth) for each in done]
     levels = join(parts, rows * columns, 3).reshape(-1, p, q, rows, columns)
     image = np.empty((rows, p, columns, q, len(inverse)), np.uint8 if depth == 8 else np.uint16)
     for channel, values in enumerate(levels):

@@ -70,31 +70,6 @@ def extend(planes: np.ndarray) -> np.ndarray:
     return extended.reshape(count, p + 2 * r, q + 2 * r, -1)
 
 
-def restore(
-    beyond: Sequence[ArrayLike], steps: np.ndarray, weights: Sequence[np.ndarray]
-) -> tuple[Array, ...]:
-    """Filter patches; see the module.
-
-    Choosing the weights is a program of its own. In a single one, XLA would compute the classes
-    again for each sample.
-
-    Args:
-        beyond: planes of shape (P + 4, Q + 4, M), int16 or int32, at most 2^17 in magnitude; see
-            ``extend``. P and Q are multiples of 8.
-        steps: quantization steps in the unit of the samples, shape (planes,), int32, from 1 to
-            2^18.
-        weights: for each plane shape (offsets * limits, NUM_CLASSES), int32, in 1/2^WEIGHT_BITS.
-            The sum of |weight| * 2 * limit over a class is below 2^31 for the largest step. No
-            limit counts for more than 2^18, the largest difference.
-
-    Returns:
-        Planes of shape (P, Q, M), int32.
-    """
-    chosen = _choose(beyond[0], steps[0], weights)
-    parts = zip(beyond, steps, chosen, CLIPS, strict=False)
-    return tuple(_filter(*part, clips=clips) for *part, clips in parts)
-
-
 def neighbors(beyond: Array) -> Callable[[int, int], Array]:
     """Return a function from an offset to the samples there, int32.
 
@@ -128,10 +103,27 @@ def second_differences(beyond: Array) -> list[Array]:
 
 
 @jax.jit
-def _choose(beyond: Array, step: Array, weights: Sequence[Array]) -> list[Array]:
-    """Return for each plane the weights of blocks, shape (..., P / 8, 1, Q / 8, 1, M)."""
-    classes = classes_of(second_differences(beyond), step)
-    return [jnp.take(of_plane, classes, axis=1)[:, :, None, :, None] for of_plane in weights]
+def choose(beyond: ArrayLike, step: ArrayLike, weights: Sequence[ArrayLike]) -> list[Array]:
+    """Return the weights of all blocks for each plane, by the first plane.
+
+    This is a program of its own: in one with ``restore``, XLA would compute the classes again for
+    each sample.
+
+    Args:
+        beyond: the first plane, see ``restore``.
+        step: its quantization step, see ``restore``.
+        weights: for each plane shape (offsets * limits, NUM_CLASSES), int32, in 1/2^WEIGHT_BITS.
+            The sum of |weight| * 2 * limit over a class is below 2^31 for the largest step. No
+            limit counts for more than 2^18, the largest difference.
+
+    Returns:
+        For each plane shape (offsets * limits, P / 8, 1, Q / 8, 1, M).
+    """
+    classes = classes_of(second_differences(jnp.asarray(beyond)), jnp.asarray(step))
+    return [
+        jnp.take(jnp.asarray(of_plane), classes, axis=1)[:, :, None, :, None]
+        for of_plane in weights
+    ]
 
 
 def classes_of(differences: list[Array], step: Array) -> Array:
@@ -156,8 +148,20 @@ def classes_of(differences: list[Array], step: Array) -> Array:
 
 
 @partial(jax.jit, static_argnames="clips")
-def _filter(beyond: Array, step: Array, chosen: Array, *, clips: tuple[int, ...]) -> Array:
-    """Return the filtered plane."""
+def restore(beyond: ArrayLike, step: ArrayLike, chosen: Array, *, clips: tuple[int, ...]) -> Array:
+    """Filter patches of a plane; see the module.
+
+    Args:
+        beyond: shape (P + 4, Q + 4, M), int16 or int32, at most 2^17 in magnitude; see ``extend``.
+            P and Q are multiples of 8.
+        step: quantization step in the unit of the samples, scalar int32, from 1 to 2^18.
+        chosen: weights of the blocks, see ``choose``.
+        clips: limits of the plane, see ``CLIPS``.
+
+    Returns:
+        Shape (P, Q, M), int32.
+    """
+    beyond, step = jnp.asarray(beyond), jnp.asarray(step)
     p, q, count = beyond.shape
     total = reduce(
         operator.add,
