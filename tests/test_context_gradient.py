@@ -17,7 +17,7 @@ class FixedSource(DecidingSource):
         super().band(plane, color, band, classes, tables)
         return np.abs(self.targets[color][plane, :, slice(*BANDS[band])]).astype(np.int32)
 
-    def end_of_plane(self, plane, by_color):
+    def end_of_plane(self, plane, by_color, means):
         return by_color
 
 

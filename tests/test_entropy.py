@@ -294,11 +294,13 @@ def test_decided_entries_are_those_that_are_decoded(kind, grid, backend, photo):
         source = dictionary_coder.DecidingSource(ratios, stack, 0.14)
         decided = dictionary_coder.walk(source, stack)
         encoder = SymbolEncoder()
-        source.write(encoder)
+        kinds = np.arange(grid[0] * grid[1]) % 4
+        source.write(encoder, kinds)
         data = encoder.finish()
         used = dictionary_coder.Stack(grid, source.used_bands(), stack.steps, skip)
         decoder = SymbolDecoder(data)
-        decoded = dictionary_coder.walk(dictionary_coder.DecodingSource(decoder, used), used)
+        reading = dictionary_coder.DecodingSource(decoder, used, kinds)
+        decoded = dictionary_coder.walk(reading, used)
         decoder.finish()
         columns = decoded.shape[-1]
         assert np.array_equal(decoded, decided[..., :columns])

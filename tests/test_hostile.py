@@ -464,15 +464,14 @@ def test_random_words_give_dictionary_factors_that_can_be_rendered(seed):
     steps = tuple(rng.choice([1, 16, 300, MAX_STEP], 3).tolist())
     stack = dictionary_coder.Stack((2, 3), bands, steps, int(rng.integers(0, 32)))
     decoder = ans.SymbolDecoder(words(rng, 400))
-    u = u_or_error(
-        lambda: dictionary_coder.walk(dictionary_coder.DecodingSource(decoder, stack), stack)
-    )
+    kinds = rng.integers(0, 4, 6).astype(np.int32)
+    source = dictionary_coder.DecodingSource(decoder, stack, kinds)
+    u = u_or_error(lambda: dictionary_coder.walk(source, stack))
     if u is None:
         return
     inverse = rng.integers(-4096, 4097, (3, 3))
     finishing = Finish(8, tuple(map(tuple, inverse.tolist())), steps, 255, 16)
     header = DictionaryHeader((32, 48), 2, finishing)
-    kinds = rng.integers(0, 4, 6).astype(np.int32)
     ((_, pixels),) = finish_strips(header, [reconstruct(header, u, kinds)])
     assert (pixels.shape, pixels.dtype) == ((32, 48, 3), np.uint8)
 

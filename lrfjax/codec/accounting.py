@@ -169,8 +169,8 @@ def _single_columns(matrix: int, factor: str, bits: np.ndarray) -> list[Share]:
 class _TileSource(dictionary_coder.DecodingSource):
     """Reads U of a tile and counts the bits of each plane and band."""
 
-    def __init__(self, decoder: _CountingDecoder, stack: Stack) -> None:
-        super().__init__(decoder, stack)
+    def __init__(self, decoder: _CountingDecoder, stack: Stack, kinds: np.ndarray) -> None:
+        super().__init__(decoder, stack, kinds)
         self.counter = decoder
         self.bits = np.zeros((len(stack.bands), len(BANDS)))
 
@@ -202,9 +202,19 @@ class _TileSource(dictionary_coder.DecodingSource):
         """See ``dictionary_coder.Source``."""
         before = self.counter.bits
         values = super().band(plane, color, band, classes, tables)
-        signs = np.count_nonzero(values) if self.stack.has_signs else 0
-        self.bits[plane, band] += self.counter.bits - before + signs
+        self.bits[plane, band] += self.counter.bits - before
         return values
+
+    def end_of_plane(
+        self, plane: int, by_color: list[np.ndarray], means: np.ndarray
+    ) -> list[np.ndarray]:
+        """See ``dictionary_coder.Source``; bands share the bits of signs by nonzero entries."""
+        before = self.counter.bits
+        signed = super().end_of_plane(plane, by_color, means)
+        nonzero = sum(np.count_nonzero(m, axis=0) for m in by_color)
+        shares = np.array([nonzero[low - 1 : high - 1].sum() for low, high in BANDS[1:]])
+        self.bits[plane, 1:] += (self.counter.bits - before) * shares / max(shares.sum(), 1)
+        return signed
 
 
 def _account_tiles(file: container.File) -> tuple[list[Share], float]:
@@ -221,9 +231,9 @@ def _account_tiles(file: container.File) -> tuple[list[Share], float]:
     for body, grid in zip(bodies, header.grids, strict=True):
         stack, counts, symbols = tiles.read_head(body, grid, steps, header.has_signs)
         decoder = _CountingDecoder(symbols)
-        tiles.read_kinds(decoder, counts, grid)
+        kinds = tiles.read_kinds(decoder, counts, grid)
         choices += decoder.bits
-        source = _TileSource(decoder, stack)
+        source = _TileSource(decoder, stack, kinds)
         dictionary_coder.walk(source, stack)
         decoder.finish()
         total += source.bits

@@ -66,7 +66,7 @@ def write_body(source: DecidingSource, kinds: np.ndarray) -> bytes:
     symbols = SymbolEncoder()
     if np.count_nonzero(counts) > 1:
         symbols.put(kinds, _kind_table(counts))
-    source.write(symbols)
+    source.write(symbols, kinds)
     return head + symbols.finish()
 
 
@@ -94,7 +94,7 @@ def read_tile(
     stack, counts, symbols = read_head(body, grid, steps, has_signs)
     decoder = SymbolDecoder(symbols)
     kinds = read_kinds(decoder, counts, grid)
-    u = walk(DecodingSource(decoder, stack), stack)
+    u = walk(DecodingSource(decoder, stack, kinds), stack)
     decoder.finish()
     return u, kinds
 

@@ -13,7 +13,9 @@ Models:
 
 - ``trained``: context weights and symbol counts trained on photographs.
 - ``frequency_contexts``: the context model of U with a dictionary.
+- ``sign_prediction``: signs from the pixels beyond the borders of a patch.
 - ``checkerboard``: the cells of a grid in two colours, and their neighbours.
+- ``products``: products of small matrices of integers.
 
 Symbols:
 

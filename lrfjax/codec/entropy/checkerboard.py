@@ -55,4 +55,6 @@ def add_neighbors(other: np.ndarray, pair: np.ndarray) -> np.ndarray:
     Returns:
         Shape (n, k).
     """
-    return np.take(other, pair[0], axis=0) + np.take(other, pair[1], axis=0)
+    total = np.take(other, pair[0], axis=0)
+    total += np.take(other, pair[1], axis=0)
+    return total

@@ -14,9 +14,10 @@ import numpy as np
 
 from lrfjax.codec.dictionary.atoms import BANDS
 from lrfjax.codec.entropy.checkerboard import add_neighbors, checkerboard
-from lrfjax.codec.entropy.dictionary_coder import DecidingSource, product
+from lrfjax.codec.entropy.dictionary_coder import DecidingSource
 from lrfjax.codec.entropy.frequency_contexts import WEIGHT_ONE
 from lrfjax.codec.entropy.magnitudes import ESCAPE, ClassTables, class_centers
+from lrfjax.codec.entropy.products import product
 from lrfjax.codec.entropy.trained import band_contexts
 
 

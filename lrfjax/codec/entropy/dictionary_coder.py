@@ -19,7 +19,21 @@ from lrfjax.codec.entropy.ans import SymbolDecoder, SymbolEncoder
 from lrfjax.codec.entropy.checkerboard import Checkerboard, add_neighbors, checkerboard
 from lrfjax.codec.entropy.frequency_contexts import MAX_MAGNITUDE
 from lrfjax.codec.entropy.magnitudes import MAX_ENTRY, ClassTables, classes_of
-from lrfjax.codec.entropy.trained import band_contexts, band_tables, mean_tables
+from lrfjax.codec.entropy.products import product
+from lrfjax.codec.entropy.sign_prediction import (
+    NUM_COLUMNS,
+    Borders,
+    put_signs,
+    stages,
+    take_signs,
+)
+from lrfjax.codec.entropy.trained import (
+    band_contexts,
+    band_tables,
+    mean_tables,
+    sign_matrices,
+    sign_tables,
+)
 
 
 @dataclass(frozen=True)
@@ -55,10 +69,13 @@ class Source(interlaced.ResidualSource, Protocol):
     ) -> np.ndarray:
         """Return the magnitudes of a band in the cells of a colour, integers, shape (n, k)."""
 
-    def end_of_plane(self, plane: int, by_color: list[np.ndarray]) -> list[np.ndarray]:
+    def end_of_plane(
+        self, plane: int, by_color: list[np.ndarray], means: np.ndarray
+    ) -> list[np.ndarray]:
         """Return the signed entries of given magnitudes, integers, shape (n, k) for each colour.
 
-        The source may return fewer columns. The others are then 0, also in later contexts.
+        ``means`` is the column of means, shape (cells,), cells in row-major order. The source may
+        return fewer columns. The others are then 0, also in later contexts.
         """
 
 
@@ -96,7 +113,8 @@ def walk(source: Source, stack: Stack) -> np.ndarray:
                 known.set_color(color, columns, entries)
             known.sum_neighbors(0, columns)
         if bands > 1:
-            signed = source.end_of_plane(plane, [np.concatenate(c, axis=1) for c in by_color])
+            whole = [np.concatenate(c, axis=1) for c in by_color]
+            signed = source.end_of_plane(plane, whole, out[plane, :, 0])
             last = 1 + signed[0].shape[1]
             for color in (0, 1):
                 out[plane][board.cells[color], 1:last] = signed[color]
@@ -129,7 +147,8 @@ class _Magnitudes:
 
     def sum_neighbors(self, color: int, columns: slice) -> None:
         """Update the sums over the neighbours of the cells of a colour."""
-        other = self.own[1 - color][:, columns]
+        # One copy here saves one in every ``take``.
+        other = np.ascontiguousarray(self.own[1 - color][:, columns])
         self.vertical[color][:, columns] = add_neighbors(other, self.board.vertical[color])
         self.horizontal[color][:, columns] = add_neighbors(other, self.board.horizontal[color])
 
@@ -166,32 +185,23 @@ def _expect(
     return expected
 
 
-_ONE_THREAD = 1 << 18
 # The share of the rate that coding more classes has to gain.
 _WORTHWHILE = 0.005
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return ``a @ b``, computed in parts that BLAS runs on one thread.
-
-    The products are too small to gain from more threads, and idle BLAS threads slow down the
-    threads of other tiles.
-    """
-    rows = max(_ONE_THREAD // max(b.size, 1), 1)
-    if rows >= len(a):
-        return a @ b
-    out = np.empty((len(a), b.shape[1]), np.float32)
-    for first in range(0, len(a), rows):
-        np.matmul(a[first : first + rows], b, out=out[first : first + rows])
-    return out
-
-
 class DecodingSource(interlaced.ResidualReader):
-    """Decodes the entries from a file."""
+    """Decodes the entries from a file.
 
-    def __init__(self, decoder: SymbolDecoder, stack: Stack) -> None:
+    Args:
+        decoder: decoder of the symbols.
+        stack: description of U.
+        kinds: shape (cells,), dictionary of each cell.
+    """
+
+    def __init__(self, decoder: SymbolDecoder, stack: Stack, kinds: np.ndarray) -> None:
         super().__init__(decoder)
         self.stack = stack
+        self.kinds = kinds
 
     def band(
         self, plane: int, color: int, band: int, classes: np.ndarray, tables: ClassTables
@@ -199,9 +209,24 @@ class DecodingSource(interlaced.ResidualReader):
         """See ``Source``."""
         return self.reader.by_class(classes, tables, self.stack.skip)
 
-    def end_of_plane(self, plane: int, by_color: list[np.ndarray]) -> list[np.ndarray]:
+    def end_of_plane(
+        self, plane: int, by_color: list[np.ndarray], means: np.ndarray
+    ) -> list[np.ndarray]:
         """See ``Source``."""
-        return [self.reader.signs(m) for m in by_color] if self.stack.has_signs else by_color
+        if not self.stack.has_signs:
+            return by_color
+        first = self.reader.signs(by_color[0])
+        borders = Borders(self.stack.grid, self.kinds, means, first)
+        known, parts = by_color[1][borders.order], []
+        for columns in stages(1 + first.shape[1]):
+            part = known[:, columns.start - 1 : columns.stop - 1]
+            predictions = borders.predict(sign_matrices()[plane], columns)
+            parts.append(take_signs(self.reader.decoder, part, predictions, sign_tables()))
+            borders.subtract(parts[-1], columns)
+        parts.append(self.reader.signs(known[:, NUM_COLUMNS - 1 :]))
+        second = np.empty(known.shape, np.int32)
+        second[borders.order] = np.concatenate(parts, axis=1)
+        return [first, second]
 
 
 @dataclass
@@ -291,7 +316,9 @@ class DecidingSource:
         self.records[plane][-1].append(_Record(values, classes, tables, bits, gain))
         return values
 
-    def end_of_plane(self, plane: int, by_color: list[np.ndarray]) -> list[np.ndarray]:
+    def end_of_plane(
+        self, plane: int, by_color: list[np.ndarray], means: np.ndarray
+    ) -> list[np.ndarray]:
         """See ``Source``; drops the last bands if they cost more than they gain."""
         bands = self.records[plane]
         worth = [sum(r.gain - self.lagrangian * r.bits for r in colors) for colors in bands]
@@ -320,8 +347,13 @@ class DecidingSource:
         """Return the number of bands that each plane keeps."""
         return tuple(1 + len(bands) for bands in self.records)
 
-    def write(self, out: SymbolEncoder) -> None:
-        """Write the entries in the order in which ``DecodingSource`` reads them."""
+    def write(self, out: SymbolEncoder, kinds: np.ndarray) -> None:
+        """Write the entries in the order in which ``DecodingSource`` reads them.
+
+        Args:
+            out: encoder of the symbols.
+            kinds: shape (cells,), dictionary of each cell.
+        """
         first = self._rounded[:, 0]
         magnitudes.put_excesses(out, np.abs(first))
         magnitudes.put_signs(out, first)
@@ -329,10 +361,21 @@ class DecidingSource:
             for v, c, t in zip(np.abs(values), classes, tables, strict=False):
                 magnitudes.put_by_class(out, v, c, t)
             magnitudes.put_signs(out, values)
-        for bands, signed in zip(self.records, self._signed, strict=True):
+        for plane, bands in enumerate(self.records):
             for colors in bands:
                 for r in colors:
                     magnitudes.put_by_class(out, r.values, r.classes, r.tables, self.stack.skip)
             if bands and self.stack.has_signs:
-                for part in signed:
-                    magnitudes.put_signs(out, part)
+                self._write_signs(out, plane, kinds)
+
+    def _write_signs(self, out: SymbolEncoder, plane: int, kinds: np.ndarray) -> None:
+        first, second = self._signed[plane]
+        magnitudes.put_signs(out, first)
+        borders = Borders(self.stack.grid, kinds, self._rounded[plane], first)
+        second = second[borders.order]
+        for columns in stages(1 + first.shape[1]):
+            part = second[:, columns.start - 1 : columns.stop - 1]
+            predictions = borders.predict(sign_matrices()[plane], columns)
+            put_signs(out, part, predictions, sign_tables())
+            borders.subtract(part, columns)
+        magnitudes.put_signs(out, second[:, NUM_COLUMNS - 1 :])

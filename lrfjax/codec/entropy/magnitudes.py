@@ -55,8 +55,8 @@ def classes_of(expected: np.ndarray) -> np.ndarray:
     Returns:
         Same shape, uint8, 0 to 31: the number of limits that are reached.
     """
-    lookup = _class_lookup()
-    return lookup[np.minimum(expected, len(lookup) - 1).astype(np.int32)]
+    # Clipped indices take a third of the time of a minimum and checked ones.
+    return np.take(_class_lookup(), expected.astype(np.int32), mode="clip")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,8 @@ class MagnitudeReader:
         """Return ``count`` excesses, int32: the inverse of ``put_excesses``."""
         lengths = self.decoder.take(count, uniform(16))
         out = (1 << lengths) - 1
-        for length in range(1, 16):
+        # Lengths that do not occur have no bits.
+        for length in np.flatnonzero(np.bincount(lengths)).tolist():
             where = np.flatnonzero(lengths == length)
             for low, bits in _parts(length):
                 out[where] += self.decoder.take(len(where), uniform(1 << bits)) << low
@@ -119,7 +120,8 @@ class MagnitudeReader:
 
     def signs(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the signed entries of given magnitudes, int32, any shape; see ``put_signs``."""
-        where = np.flatnonzero(magnitudes)
+        # The comparison is several times faster than a search for nonzero integers.
+        where = np.flatnonzero(magnitudes != 0)
         packed = self.decoder.take(-(-len(where) // 8), uniform(256))
         signs = np.unpackbits(packed.astype(np.uint8), count=len(where))
         out = magnitudes.ravel().astype(np.int32)

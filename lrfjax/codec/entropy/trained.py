@@ -8,9 +8,14 @@ from importlib import resources
 import numpy as np
 
 from lrfjax.codec.dictionary.atoms import BANDS
-from lrfjax.codec.entropy.ans import table_from_counts
+from lrfjax.codec.entropy.ans import Table, table_from_counts
 from lrfjax.codec.entropy.frequency_contexts import BandContext, band_context
 from lrfjax.codec.entropy.magnitudes import ClassTables
+from lrfjax.codec.entropy.sign_prediction import (
+    SIGN_UNIT,
+    SIGNS_PER_SYMBOL,
+    prediction_matrices,
+)
 
 ZONES = (0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9)
 """The index of the tables of each band."""
@@ -69,6 +74,22 @@ def factor_weights() -> np.ndarray:
 def factor_tables() -> list[ClassTables]:
     """Return the tables of ``factor_coder`` for U and V."""
     return [_class_tables(kind) for kind in _arrays()["factor_counts"]]
+
+
+@functools.lru_cache(maxsize=1)
+def sign_matrices() -> list[list[np.ndarray]]:
+    """Return the matrices of each plane, see ``sign_prediction.prediction_matrices``."""
+    return [prediction_matrices(plane) for plane in _arrays()["sign_weights"]]
+
+
+@functools.lru_cache(maxsize=1)
+def sign_tables() -> list[Table]:
+    """Return the tables of symbols of wrong predictions, one for each class of confidence."""
+    wrong = np.bitwise_count(np.arange(1 << SIGNS_PER_SYMBOL)).astype(np.int64)
+    return [
+        table_from_counts((SIGN_UNIT - n) ** (SIGNS_PER_SYMBOL - wrong) * n**wrong)
+        for n in _arrays()["sign_errors"].astype(np.int64)
+    ]
 
 
 @functools.lru_cache(maxsize=1)

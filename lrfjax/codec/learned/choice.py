@@ -166,9 +166,11 @@ class _Source(DecidingSource):
         self._decided.append((block, color, signed))
         return values
 
-    def end_of_plane(self, plane: int, by_color: list[np.ndarray]) -> list[np.ndarray]:
+    def end_of_plane(
+        self, plane: int, by_color: list[np.ndarray], means: np.ndarray
+    ) -> list[np.ndarray]:
         """See ``dictionary_coder.Source``; what dropped bands held is left to later planes."""
-        signed = super().end_of_plane(plane, by_color)
+        signed = super().end_of_plane(plane, by_color, means)
         for block, color, entries in self._decided[2 * len(self.records[plane]) :]:
             block.subtract(self._residuals[color], -entries)
         self._decided.clear()
