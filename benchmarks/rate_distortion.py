@@ -241,7 +241,7 @@ def draw(rows: Rows, target: Path) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the codecs of lrfjax, the number of images and the number of points."""
     parser.add_argument(
-        "--methods", nargs="+", default=["dct", "imf", "svd", "nmf"], help="codecs of lrfjax"
+        "--methods", nargs="+", default=["dct", "imf", "svd"], help="codecs of lrfjax; nmf is slow"
     )
     parser.add_argument(
         "--effort", type=int, nargs="*", default=[3], help="further efforts of dct, a curve each"

@@ -25,7 +25,7 @@ _ARGUMENTS = ("target_bpp", "target_psnr", "icc_profile", "exif", "max_pixels", 
 def dct_encode(
     image: Any, rank: int | None = None, quality: float | None = None, **settings: Any
 ) -> bytes:
-    """Compress an image with the DCT dictionary, the best codec of the package.
+    """Compress an image with the DCT dictionary, the default codec.
 
     Args:
         image: see ``encode``.

@@ -34,14 +34,22 @@ BD_RATES = (0.1, 1.5)
 """Range of the BD-rates in bpp; the curves end at the upper limit."""
 
 _TOLERANCE = 1e-4
-_REFINEMENTS, _NEAR = 3, 0.03
+_REFINEMENTS, _NEAR = 2, 0.03
 _RATE, _PSNR = "bit rate (bpp)", "PSNR (dB)"
 
 _RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 16, 20, 25, 32)
 PAPER = METHODS["imf-paper"].label
 
+# Few, since a learned V takes seconds a setting; more follow near the targets.
+_QUALITIES: dict[str, tuple[float, ...]] = {
+    "dct": (0, 8, 18, 30, 42, 54),
+    "imf": (0, 8, 18, 30, 42, 54),
+    "svd": (0, 10, 22, 36, 54),
+    "nmf": (0, 14, 28, 43),
+}
+
 CODECS: dict[str, Method] = {
-    **{METHODS[name].label: METHODS[name] for name in ("dct", "imf", "svd", "nmf")},
+    **{METHODS[name].label: replace(METHODS[name], levels=q) for name, q in _QUALITIES.items()},
     PAPER: replace(METHODS["imf-paper"], parameter="rank", levels=_RANKS),
     METHODS["jpeg"].label: METHODS["jpeg"],
 }

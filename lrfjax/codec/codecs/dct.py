@@ -23,7 +23,8 @@ class DCTCodec(DialCodec):
     """X ~ s U V^T for patches of 16 x 16 pixels, where V is one of four DCT dictionaries.
 
     Only U is solved for, by rate-distortion optimization with the entropy coder's own contexts; so
-    this is no matrix factorization. V costs no bits, which makes it the best codec of the package.
+    this is no matrix factorization. V costs neither bits nor time: on photographs the files are
+    within a per cent of those of ``IMFCodec``, in a fraction of the time.
 
     Images of more than about a megapixel are coded in tiles on several threads. The bytes do not
     depend on the number of threads. They depend on the size of the tiles
