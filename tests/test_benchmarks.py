@@ -140,6 +140,7 @@ SLOW = {
     "sweep_speed", "solvers", "study_num_iters", "study_qualitative", "study_patch_size",
     "study_classification", "convergence_photos", "photograph", "study_comparison", "convergence",
     "solver_peers", "nmf_speed", "paper_codec", "codec_speed", "targets", "codec_memory",
+    "rate_distortion", "codec_ablation", "fidelity", "study_bounds", "many_sizes",
 }  # fmt: skip
 
 

@@ -175,6 +175,7 @@ def test_the_sample_is_off_the_grid_it_was_coded_on():
     assert int(np.argmax(by_phase)) != 7
 
 
+@pytest.mark.slow
 def test_compare_reports_solvers_and_codecs(photo, monkeypatch, tmp_path):
     levels = {"DCT dictionary": (0, 20, 50), "IMF, paper": (1, 4, 8), "JPEG": (5, 40, 80)}
     few = {name: replace(compare.CODECS[name], levels=levels[name]) for name in levels}

@@ -95,6 +95,7 @@ def _forbid_encoding(monkeypatch, names):
     monkeypatch.setattr(classification, "METHODS", methods)
 
 
+@pytest.mark.slow
 def test_pictures_at_equal_rates(request_of, monkeypatch):
     rates = (1.5, 3.0)
     monkeypatch.setattr(qualitative, "RATES", rates)
@@ -172,6 +173,7 @@ def test_a_component_that_does_not_help_is_found():
     assert [finding.held for finding in components.findings([plane])] == [False, False]
 
 
+@pytest.mark.slow
 def test_classes_are_counted_and_kept(request_of, stand_in, monkeypatch, tmp_path, capsys):
     labels = tmp_path / "labels.csv"
     labels.write_text("image,label\n0.png,7\n")

@@ -59,6 +59,7 @@ def found_by_two():
     return _finish(*(_start(2, port, index) for index in "01"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["batch", "batch svd"])
 def test_a_sharded_batch_is_solved_as_on_one_device_without_communication(found, name):
     is_same, lies, collectives = found[name]
@@ -68,12 +69,14 @@ def test_a_sharded_batch_is_solved_as_on_one_device_without_communication(found,
     assert collectives == []
 
 
+@pytest.mark.slow
 def test_sharded_rows_of_integers_give_the_same_integers(found):
     is_same, lies, _ = found["rows"]
     assert is_same
     assert lies == [["rows", None], [None, None], [None]]
 
 
+@pytest.mark.slow
 def test_sharded_rows_from_the_svd_agree_in_the_objective(found):
     (sharded, single), lies, _ = found["rows from svd"]
     assert np.allclose(sharded, single, rtol=1e-3)
@@ -81,6 +84,7 @@ def test_sharded_rows_from_the_svd_agree_in_the_objective(found):
     assert lies == [["rows", None], [None, None], [None]]
 
 
+@pytest.mark.slow
 def test_svd_of_sharded_rows_agrees(found):
     gap, (sharded, single), lies, _ = found["rows svd"]
     assert gap < 4 * np.finfo(np.float32).eps  # of the largest singular value
@@ -88,6 +92,7 @@ def test_svd_of_sharded_rows_agrees(found):
     assert lies == [["rows", None], [None, None], [None]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rows", "rows from svd", "rows svd", "both"])
 def test_sharded_rows_send_nothing_as_long_as_a_column(found, name):
     # X has 4096 rows and 16 columns, factors are padded to 8. What is not a sum over devices is a
@@ -100,6 +105,7 @@ def test_sharded_rows_send_nothing_as_long_as_a_column(found, name):
     assert len([kind for kind, _ in collectives if kind != "all-reduce"]) <= 4
 
 
+@pytest.mark.slow
 def test_batch_and_rows_on_a_mesh_of_explicit_axes_with_weights(found):
     is_same, lies, _ = found["both"]
     assert is_same
@@ -110,6 +116,7 @@ def test_batch_and_rows_on_a_mesh_of_explicit_axes_with_weights(found):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["stepped", "watched", "resumed"])
 def test_solves_in_parts_lie_as_whole_ones(found, way):
     lies = {
@@ -120,16 +127,19 @@ def test_solves_in_parts_lie_as_whole_ones(found, way):
         assert found[f"{way} {name}"] == [True, True, expected]
 
 
+@pytest.mark.slow
 def test_explicit_axes_inside_jit(found):
     is_same, lies = found["explicit in jit"]
     assert is_same
     assert [spec[0] for spec in lies] == ["d"] * 3
 
 
+@pytest.mark.slow
 def test_inside_shard_map_of_the_caller(found):
     assert found["shard_map"] == [True, True]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_placed_or_solved_is_named(found):
     expected = [
         ("InputError: axis 0 of x", "8 devices", "(6, 64, 16)"),

@@ -221,6 +221,7 @@ def _reference(rows, path, extra_bytes=0, extra_db=0.0):
     return path
 
 
+@pytest.mark.slow
 def test_what_was_published_is_reproduced_but_for_its_framing(compared, tmp_path):
     rows = read_rows(compared.results)
     path = _reference(rows, tmp_path / "same.csv", extra_bytes=20)
