@@ -7,7 +7,7 @@ Coders of factors:
 - ``basis_coder``: a learned V by its deviations from the dictionaries.
 - ``factor_coder``: U or V of the published codecs, column by column.
 - ``interlaced``: smooth planes, from coarse to fine.
-- ``deflate``: the columns of the classic pipeline as deflate streams.
+- ``deflate``: the columns of published factors as deflate streams.
 
 Models:
 
